@@ -1,0 +1,44 @@
+"""Every error the bridge knows by name. The message of an error is one line, fit for a log and for an operator."""
+
+from __future__ import annotations
+
+
+class BridgeError(Exception):
+    """Base of all errors that the bridge raises on purpose."""
+
+
+class InvalidInput(BridgeError):
+    """Something from outside cannot be read. ``problems`` holds one clear line each: field, value, what is allowed."""
+
+    def __init__(self, *problems: str) -> None:
+        self.problems = problems or ("invalid input",)
+        super().__init__("; ".join(self.problems))
+
+
+class StoreUnavailable(BridgeError):
+    """The database cannot be reached or is locked; the same call may succeed later."""
+
+
+class AdapterError(BridgeError):
+    """Base of the three answers an adapter may give instead of a result."""
+
+
+class TransientError(AdapterError):
+    """Nothing happened at the other side, and trying again may help.
+
+    ``retry_after`` is in seconds, when the other side named a time. ``whole_adapter`` says that the fault is of
+    the shared way (the mail server, the API), not of this one target.
+    """
+
+    def __init__(self, reason: str, *, retry_after: float | None = None, whole_adapter: bool = False) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+        self.whole_adapter = whole_adapter
+
+
+class PermanentError(AdapterError):
+    """Nothing happened at the other side, and the same request will never succeed."""
+
+
+class OutcomeUnknown(AdapterError):
+    """The request may or may not have taken effect: a timeout after sending, a 5xx of an API without idempotency."""

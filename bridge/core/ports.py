@@ -1,0 +1,52 @@
+"""What the core asks of the world, as Protocols (of coroutines: they return awaitables)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Protocol
+
+from bridge.core.content import Content
+from bridge.core.posting import Capabilities, Observation, Posting, Receipt
+from bridge.core.target import Target
+
+
+class Adapter(Protocol):
+    """One channel. It never retries, reads the environment, starts a task, sees a rule or logs a body.
+
+    Every coroutine raises ``TransientError``, ``PermanentError`` or ``OutcomeUnknown``; anything else is a bug and is
+    treated as an unknown outcome. The dispatcher bounds each call by ``capabilities.timeout``.
+    """
+
+    capabilities: Capabilities
+
+    def publish(self, posting: Posting, content: Content) -> Awaitable[Receipt]:
+        """Show ``content``; the receipt finds it again."""
+        ...
+
+    def update(self, receipt: Receipt, content: Content) -> Awaitable[Receipt]:
+        """Replace what is shown by ``content`` (a message channel: send it as a follow-up in the same thread)."""
+        ...
+
+    def retract(self, receipt: Receipt) -> Awaitable[None]:
+        """Take it away; what is gone already counts as done."""
+        ...
+
+    def observe(self, receipt: Receipt) -> Awaitable[Observation]:
+        """Tell what is there now."""
+        ...
+
+    def find(self, posting: Posting) -> Awaitable[Receipt | None]:
+        """After an unknown outcome: look for ``posting.attempted``; ``None`` when it is not there."""
+        ...
+
+    def probe(self, target: Target) -> Awaitable[None]:
+        """Return when the way to ``target`` is open; show nothing to anyone."""
+        ...
+
+
+class AdminOutbox(Protocol):
+    """Where messages for group admins wait until an admin reads and forwards them."""
+
+    def put(self, posting: Posting, content: Content) -> Awaitable[None]:
+        """Keep one message, durably; the same posting and revision again changes nothing."""
+        ...
