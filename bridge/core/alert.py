@@ -177,7 +177,7 @@ class Info(CapModel):
     """The text of an alert in one language. ``description`` and ``instruction`` together are the original text (R3)."""
 
     language: Language = "nl"
-    headline: Line = ""
+    headline: Text = ""
     description: Annotated[Text, AfterValidator(_not_blank)]
     instruction: Text = ""
 
@@ -191,7 +191,7 @@ class OutcomeInfo(CapModel):
     """The text of an ending in one language; every part may be missing."""
 
     language: Language = "nl"
-    headline: Line = ""
+    headline: Text = ""
     description: Text = ""
     instruction: Text = ""
 
@@ -214,6 +214,12 @@ def _known_category(value: Any) -> Any:
     return value if not isinstance(value, str) or value in set(Category) else Category.OTHER
 
 
+def _at_least_one(infos: tuple[Info, ...]) -> tuple[Info, ...]:
+    if not infos:
+        raise ValueError("at least one text")
+    return infos
+
+
 T = TypeVar("T", Info, OutcomeInfo)
 
 
@@ -222,11 +228,11 @@ class Alert(CapModel):
 
     status: Status = Field(Status.ACTUAL, strict=False)
     category: Annotated[Category, BeforeValidator(_known_category)] = Field(strict=False)
-    categoryAsGiven: Line = ""
+    categoryAsGiven: Text = ""
     urgency: Urgency = Field(Urgency.UNKNOWN, strict=False)
-    senderName: Line = ""
+    senderName: Text = ""
     expires: Instant | None = None
-    info: Annotated[tuple[Info, ...], Field(min_length=1, strict=False)]
+    info: Annotated[tuple[Info, ...], AfterValidator(_at_least_one)] = Field(strict=False)
     area: Area | None = None
     resource: tuple[Resource, ...] = Field((), strict=False)
 

@@ -81,7 +81,104 @@ class Observation:
     text: str | None = None
 
 
-def posting_id(case: str, target: str) -> str:
-    """Name a posting, the same for ever, fit for a URL: 26 characters of a-z and 2-7 (130 bits)."""
-    digest = hashlib.sha256(f"{case}\0{target}".encode()).digest()
+def posting_id(case: str, target: Target) -> str:
+    """Name a posting, the same for ever, fit for a URL: 26 characters of a-z and 2-7 (130 bits).
+
+    A target that moves to another address is another posting: the old one is taken back where it stands.
+    """
+    digest = hashlib.sha256(f"{case}\0{target.id}\0{target.adapter}\0{target.address}".encode()).digest()
     return base64.b32encode(digest)[:26].decode().lower()
+
+
+class Desired(StrEnum):
+    """What should be there."""
+
+    SHOWN = "shown"
+    GONE = "gone"
+    REFUSED = "refused"  # was allowed once, and no longer is
+
+
+class Applied(StrEnum):
+    """What is there, as far as we know."""
+
+    NONE = "none"  # never
+    SHOWN = "shown"
+    GONE = "gone"  # was there, and is not any more
+    UNKNOWN = "unknown"  # the answer to a publication never came
+
+
+class Step(StrEnum):
+    """The one thing to do next."""
+
+    PUBLISH = "publish"
+    UPDATE = "update"
+    RETRACT = "retract"
+    FIND = "find"  # an unknown outcome: look first
+    OBSERVE = "observe"  # nothing to close: read back
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One posting's two halves. Times are seconds since the epoch; contents and photos are named by their digest."""
+
+    desired: Desired
+    content: str = ""
+    revision: int = 0
+    photo: str = ""
+    ending: bool = False  # the desired content tells how the case ended
+    applied: Applied = Applied.NONE
+    applied_content: str = ""  # while unknown: what was tried
+    applied_revision: int = 0
+    applied_photo: str = ""
+    applied_ending: bool = False
+    carried: bool = False  # the alert of this opening reached, or may have reached, this target
+    stale: bool = False  # what is there cannot be edited: take it away first
+    blind: int = 0  # publications whose outcome we never learned
+    looks: int = 0  # times we looked since the last change
+    attempts: int = 0  # failures since the last success
+    error: str = ""
+    shown_until: float = 0.0  # the latest ``valid_until`` that was ever sent
+    handle: Mapping[str, str] | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything should be there: an ending is told only to those who got the alert (R9, I5)."""
+        return self.desired is Desired.SHOWN and (self.carried or not self.ending)
+
+
+def next_step(state: State, can: Capabilities) -> Step | None:
+    """Find the one step that closes the gap between desired and applied, or ``None`` when there is no gap."""
+    if state.applied is Applied.UNKNOWN:
+        return _step_from_unknown(state, can)
+    there = state.applied is Applied.SHOWN
+    if not state.wanted:
+        return Step.RETRACT if there and can.can_retract else None
+    if not there:
+        return Step.PUBLISH
+    if state.applied_content == state.content and not state.stale:
+        return None
+    return Step.UPDATE if _editable(state, can) else Step.RETRACT
+
+
+def _step_from_unknown(state: State, can: Capabilities) -> Step | None:
+    if can.idempotent:
+        return Step.PUBLISH if state.wanted else Step.RETRACT
+    if can.can_find:
+        return Step.FIND
+    # A message: nothing can be looked up. It is sent again (same Message-ID), or told how it ended.
+    again = Step.UPDATE if state.handle else Step.PUBLISH
+    return again if state.wanted else None
+
+
+def _editable(state: State, can: Capabilities) -> bool:
+    if not can.can_retract:
+        return True
+    photo_kept = can.edits_photo or state.applied_photo == state.photo
+    # A post about a case that ended is not edited back into an alert: nobody would see it. It is posted anew.
+    reopened = can.kind is Kind.POST and state.applied_ending and not state.ending
+    return can.can_update and photo_kept and not state.stale and not reopened
+
+
+def is_urgent(state: State) -> bool:
+    """Endings and retractions go before everything else, always."""
+    return state.desired is not Desired.SHOWN or state.ending

@@ -57,9 +57,7 @@ class Accepts(_Strict):
 
 
 class Target(_Strict):
-    """One entry of ``targets.yaml``. The secret is never written there: it comes from
-    ``secret_env`` or ``secret_file``.
-    """
+    """One entry of ``targets.yaml``; its secret is never written there: ``secret_env`` or ``secret_file`` names it."""
 
     id: Name
     channel: Name
@@ -83,5 +81,5 @@ class Target(_Strict):
     def with_secret(self, secret: str) -> Target:
         """Return this target with its secret resolved."""
         copy = self.model_copy()
-        copy._secret = SecretStr(secret)
+        copy._secret = SecretStr(secret)  # noqa: SLF001 - our own class
         return copy

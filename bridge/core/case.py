@@ -1,0 +1,149 @@
+"""What a case is, whatever the order in which its events came in.
+
+The fold keeps four registers, each the earliest or latest event of its sort. Joining is max and min, so duplicates,
+late events and any order give the same case; an ending that comes before its opening is a tombstone by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from bridge.core.alert import Alert, Ending, Outcome
+from bridge.core.events import Ended, Event, Opened
+
+# Two sources' clocks may differ by this much: an ending dated just before the only opening still ends it.
+CLOCK_SKEW = timedelta(minutes=5)
+_LAST = 10**18
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """When an event happened, as a total order: time, then ``sequence``, then opened < updated < ended."""
+
+    time: datetime
+    sequence: int
+    rank: int
+    source: str
+    id: str
+
+    @classmethod
+    def of(cls, event: Event, received: datetime) -> Key:
+        """Order an event; a time in the future counts as now, or no honest ending could ever follow it."""
+        rank = {"opened": 0, "updated": 1, "ended": 2}[event.type.rpartition(".")[2]]
+        default = -1 if isinstance(event, Opened) else _LAST
+        sequence = default if event.sequence is None else event.sequence
+        return cls(min(event.time, received + CLOCK_SKEW), sequence, rank, event.source, event.id)
+
+
+class Standing(StrEnum):
+    """How a case stands."""
+
+    OPEN = "open"
+    EXPIRED = "expired"  # past its time without an ending: dark, but nobody said how it ended
+    ENDED = "ended"
+
+
+class Verdict(StrEnum):
+    """What an event did to its case."""
+
+    APPLIED = "applied"
+    SUPERSEDED = "superseded"  # a later event was here first
+    TOMBSTONE = "tombstone"  # an ending of a case that was never opened here
+    ENDED_ALREADY = "ended_already"  # an opening or update of a case that is over
+    DUPLICATE = "duplicate"
+
+
+@dataclass(frozen=True, slots=True)
+class Registers:
+    """The fold's whole memory of a case."""
+
+    first: Key | None = None  # the earliest opening or update
+    opened: Key | None = None  # the latest opening
+    content: Key | None = None  # the latest opening or update, and what it said
+    ended: Key | None = None  # the latest ending, and what it said
+    alert: Alert | None = None
+    ending: Ending | None = None
+
+    def join(self, event: Event, received: datetime) -> Registers:
+        """Take one more event in."""
+        key = Key.of(event, received)
+        if isinstance(event, Ended):
+            if self.ended is not None and key <= self.ended:
+                return self
+            return replace(self, ended=key, ending=event.data)
+        joined = replace(self, first=key if self.first is None else min(self.first, key))
+        if isinstance(event, Opened) and (self.opened is None or key > self.opened):
+            joined = replace(joined, opened=key)
+        if self.content is None or key > self.content:
+            joined = replace(joined, content=key, alert=event.data)
+        return joined
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the latest ending still stands: no opening came after it."""
+        if self.ended is None:
+            return False
+        if self.opened is None or self.opened < self.ended:
+            return True
+        only_opening = self.first == self.opened
+        return only_opening and self.opened.time - self.ended.time <= CLOCK_SKEW
+
+    def latest(self) -> datetime | None:
+        """Give the time of the latest event, so that an operator's own ending can come after it."""
+        return max((key.time for key in (self.content, self.ended) if key), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A case as it should be shown. ``revision`` rises with every change that people would see."""
+
+    id: str
+    registers: Registers = Registers()
+    standing: Standing = Standing.OPEN
+    revision: int = 0
+    expires: datetime | None = None
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How it ended, when that was told."""
+        ending = self.registers.ending
+        return ending.outcome if ending and self.standing is Standing.ENDED else None
+
+
+def fold(case: Case, event: Event, received: datetime, max_lifetime: timedelta) -> tuple[Case, Verdict]:
+    """Take one event into a case: the case after it, and what the event did."""
+    registers = case.registers.join(event, received)
+    after = settle(replace(case, registers=registers), received, max_lifetime)
+    return after, _verdict(case.registers, registers, ending=isinstance(event, Ended))
+
+
+def _verdict(before: Registers, after: Registers, *, ending: bool) -> Verdict:
+    if ending and after.is_over and after.ended != before.ended:
+        return Verdict.APPLIED if after.alert else Verdict.TOMBSTONE
+    if not ending and after.is_over:
+        return Verdict.ENDED_ALREADY
+    if not ending and (after.content != before.content or before.is_over):
+        return Verdict.APPLIED
+    return Verdict.SUPERSEDED
+
+
+def settle(case: Case, now: datetime, max_lifetime: timedelta) -> Case:
+    """Work out how a case stands at ``now``; the clock calls this when ``expires`` has passed."""
+    registers = case.registers
+    if registers.is_over or registers.alert is None or registers.content is None:
+        standing, expires = Standing.ENDED, None
+    else:
+        expires = registers.alert.expires or registers.content.time + max_lifetime
+        standing = Standing.OPEN if expires > now else Standing.EXPIRED
+    after = replace(case, standing=standing, expires=expires)
+    return replace(after, revision=case.revision + 1) if _visible(after) != _visible(case) else after
+
+
+def _visible(case: Case) -> tuple[object, ...]:
+    """What people would see of a case; an ending that only repeats the outcome changes nothing."""
+    if case.revision == 0 and case.registers == Registers():
+        return ()
+    alert = case.registers.alert if case.standing is not Standing.ENDED else None
+    return (case.standing is Standing.ENDED, case.outcome, alert)

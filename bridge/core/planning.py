@@ -1,0 +1,283 @@
+"""What should be where: from a case, the targets and the rules to one wish for each target.
+
+A wish changes what a posting desires; closing the difference is the dispatcher's work. An ending asks no rule, no area
+and no target list: it goes to what is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bridge.core import content as contents
+from bridge.core.alert import Alert, Info, Outcome, choose
+from bridge.core.case import Case, Standing
+from bridge.core.content import Content, Phase, Photo, Renderer
+from bridge.core.layout import DoesNotFit
+from bridge.core.posting import Applied, Capabilities, Desired, Kind, posting_id
+from bridge.core.rules import MAIL_ONLY, Decision, Facts, Reason, Rule, decide
+from bridge.core.target import Target
+from bridge.core.targeting import is_meant, kinds_of, place_of, place_of_target
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """What the plan must know of a posting that is already there."""
+
+    desired: Desired
+    content: str
+    revision: int
+    reason: str
+    applied: Applied
+    applied_photo: str
+    carried: bool
+    in_flight: bool
+    held: bool  # an operator took it away
+
+    @property
+    def touched(self) -> bool:
+        """Whether the target has, or may have, seen something of this case."""
+        return self.carried or self.in_flight or self.applied in (Applied.SHOWN, Applied.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What one target should show from now on."""
+
+    posting: str
+    target: Target | None  # None: a target that is no longer in the list
+    desired: Desired
+    content: str = ""
+    photo: str = ""
+    reason: str = ""
+    waits_for_photo: bool = False
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The decision about one target, to be kept with its reason."""
+
+    target: str
+    channel: str
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that one look at an open case changes. ``contents`` by their names."""
+
+    wishes: Sequence[Wish]
+    contents: Mapping[str, Content]
+    judged: Sequence[Judged]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What decides: the targets, the rules, what each adapter can do, and the templates."""
+
+    targets: Sequence[Target]
+    rules: Sequence[Rule]
+    adapters: Mapping[str, Capabilities]
+    renderer: Renderer
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoState:
+    """The case's photo: ready, or still to come; neither: there is none to wait for."""
+
+    ready: Photo | None = None
+    coming: bool = False
+
+
+def plan_open(case: Case, policy: Policy, existing: Mapping[str, Existing], photo: PhotoState) -> Plan:
+    """Look at an open case: judge every target, and wish what differs from what is desired already."""
+    alert = case.registers.alert
+    if alert is None:
+        return Plan((), {}, ())
+    judge = Judge(alert, policy)
+    desk = _Desk(case, alert, policy, photo)
+    wishes: list[Wish] = []
+    judged: list[Judged] = []
+    listed: set[str] = set()
+    for target in policy.targets:
+        name = posting_id(case.id, target)
+        listed.add(name)
+        before = existing.get(name)
+        decision, info = judge.about(target)
+        wish = None
+        if decision.allowed and info:
+            decision, wish = desk.wish(name, target, info, before, decision)
+        if not decision.allowed and before:
+            wish = Wish(name, target, Desired.REFUSED, reason=decision.reason)
+        judged.append(Judged(target.id, target.channel, decision))
+        if wish and _differs(wish, before):
+            wishes.append(wish)
+    gone = (name for name, before in existing.items() if name not in listed and before.desired is Desired.SHOWN)
+    wishes += [Wish(name, None, Desired.REFUSED, reason=Reason.TARGET_REMOVED) for name in gone]
+    return Plan(wishes, desk.contents, judged)
+
+
+def _differs(wish: Wish, before: Existing | None) -> bool:
+    if before is None:
+        return wish.desired is Desired.SHOWN
+    return not before.held and (wish.desired, wish.content) != (before.desired, before.content)
+
+
+class Judge:
+    """Judges one alert for many targets: rules first, then place, then language."""
+
+    def __init__(self, alert: Alert, policy: Policy) -> None:
+        self._alert = alert
+        self._policy = policy
+        self._place = place_of(alert.area)
+        self._area = kinds_of([alert.area])
+        self._decided: dict[Facts, Decision] = {}
+
+    def about(self, target: Target) -> tuple[Decision, Info | None]:
+        """Say whether the alert goes to ``target``, why, and in which text."""
+        info = choose(self._alert.info, target.languages)
+        decision, _ = self.with_photo(target, info)
+        if not decision.allowed:
+            return decision, None
+        if not is_meant(self._alert, self._place, place_of_target(target)):
+            reason = Reason.AREA if self._place else Reason.NO_AREA
+            return Decision(allowed=False, reason=reason), None
+        if info is None:
+            return Decision(allowed=False, reason=Reason.LANGUAGE, detail=", ".join(target.languages)), None
+        return decision, info
+
+    def with_photo(self, target: Target, info: Info | None) -> tuple[Decision, bool]:
+        """Judge with the photo; what only the photo forbids goes without it (R14)."""
+        can = self._policy.adapters[target.adapter]
+        carries = can.photo and self._alert.photo is not None and (target.sign is None or target.sign.photo)
+        if carries and (decision := self._decide(target, can, info, photo=True)).allowed:
+            return decision, True
+        return self._decide(target, can, info, photo=False), False
+
+    def _decide(self, target: Target, can: Capabilities, info: Info | None, *, photo: bool) -> Decision:
+        facts = Facts(
+            channel=target.channel,
+            board=can.board,
+            owner=target.owner.kind,
+            category=self._alert.category,
+            status=self._alert.status,
+            urgency=self._alert.urgency,
+            language=info.language.split("-")[0].lower() if info else "",
+            photo=photo,
+            area=self._area,
+            accepts=target.accepts.status,
+        )
+        if facts not in self._decided:
+            self._decided[facts] = decide(facts, self._policy.rules)
+        return self._decided[facts]
+
+
+class _Desk:
+    """Makes contents, each once, and the wishes that show them."""
+
+    def __init__(self, case: Case, alert: Alert, policy: Policy, photo: PhotoState) -> None:
+        self.contents: dict[str, Content] = {}
+        self._case = case
+        self._alert = alert
+        self._policy = policy
+        self._photo = photo
+        self._judge = Judge(alert, policy)
+        self._made: dict[object, tuple[str, str] | DoesNotFit] = {}
+
+    def wish(
+        self, name: str, target: Target, info: Info, before: Existing | None, decision: Decision
+    ) -> tuple[Decision, Wish | None]:
+        """Wish that ``target`` shows ``info``, or refuse it because the board cannot show it in full."""
+        can = self._policy.adapters[target.adapter]
+        touched = before is not None and before.touched
+        follow_up = touched and before is not None and before.carried and can.kind is Kind.MESSAGE
+        pictured = self._judge.with_photo(target, info)[1] and not follow_up
+        photo = self._photo.ready if pictured else None
+        made = self._content(target, can, info, photo, updated=touched)
+        if isinstance(made, DoesNotFit):
+            return Decision(allowed=False, reason=Reason.LAYOUT, detail=str(made)), None
+        waits = pictured and self._photo.coming and can.kind is not Kind.STATE
+        wish = Wish(name, target, Desired.SHOWN, made[0], made[1], decision.rule, waits, info.language)
+        return decision, wish
+
+    def _content(
+        self, target: Target, can: Capabilities, info: Info, photo: Photo | None, *, updated: bool
+    ) -> tuple[str, str] | DoesNotFit:
+        sign = target.sign if can.board else None
+        key = (target.channel, info.language, photo is None, sign, updated and not can.board)
+        if key not in self._made:
+            self._made[key] = self._make(target, can, info, photo, updated=updated)
+        return self._made[key]
+
+    def _make(
+        self, target: Target, can: Capabilities, info: Info, photo: Photo | None, *, updated: bool
+    ) -> tuple[str, str] | DoesNotFit:
+        case, revision = self._case.id, self._case.revision
+        if can.board and target.sign:
+            try:
+                made = contents.board(case, revision, self._alert, info, target.sign, photo)
+            except DoesNotFit as reason:
+                return reason
+        else:
+            phase = Phase.UPDATED if updated else Phase.OPENED
+            words = contents.words_of(case, phase, self._alert, info, photo=photo is not None)
+            made = contents.message(target.channel, words, self._policy.renderer, revision, photo)
+        name = contents.content_id(made)
+        self.contents[name] = made
+        return name, made.photo.digest if made.photo else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Postings that an ending treats alike."""
+
+    kind: Kind
+    channel: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupWish:
+    """What an ending makes of a group: a content that tells the outcome, or nothing there."""
+
+    group: Group
+    content: Content | None
+    forget: bool = False  # nothing more is ever told here
+    only_with_photo: bool = False
+    only_unsent: bool = False
+
+
+def plan_end(case: Case, groups: Iterable[Group], renderer: Renderer) -> list[GroupWish]:
+    """Look at a case that is over or past its time: boards go dark, and who got the alert hears how it ended."""
+    wish: Callable[[Group], GroupWish]
+    if case.standing is Standing.EXPIRED:
+        wish = _at_expiry
+    else:
+
+        def wish(group: Group) -> GroupWish:
+            return _at_end(case, group, renderer)
+
+    return [wish(group) for group in groups]
+
+
+def _at_expiry(group: Group) -> GroupWish:
+    """Nobody said how it ended, so nothing is said; boards go dark, photos go, and what waits is not sent."""
+    return GroupWish(
+        group,
+        None,
+        only_with_photo=group.kind is Kind.POST,
+        only_unsent=group.kind is Kind.MESSAGE,
+    )
+
+
+def _at_end(case: Case, group: Group, renderer: Renderer) -> GroupWish:
+    alert, ending = case.registers.alert, case.registers.ending
+    if group.kind is Kind.STATE or alert is None or ending is None:
+        return GroupWish(group, None)
+    if group.kind is Kind.MESSAGE and alert.category in MAIL_ONLY:
+        return GroupWish(group, None, forget=True)  # R16
+    if group.kind is Kind.POST and ending.outcome is Outcome.WITHDRAWN:
+        return GroupWish(group, None, forget=True)
+    words = contents.ending_words(case.id, alert, ending, group.language)
+    return GroupWish(group, contents.message(group.channel, words, renderer, case.revision))

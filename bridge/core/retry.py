@@ -1,0 +1,224 @@
+"""What a step's result makes of a posting, and when to look at it again. A decision is a value; nobody sleeps.
+
+``after`` is total: every step with every result gives a new state and a time, and no failure ever turns *unknown* into
+*none*, for a board that may be lit must be put out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bridge.core.content import Content
+from bridge.core.errors import AdapterError, PermanentError, TransientError
+from bridge.core.posting import Applied, Capabilities, Kind, Observation, Receipt, State, Step, is_urgent, next_step
+
+BLIND_LIMIT = 2  # publications without an answer; after that a person must look
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When to look again; all in seconds.
+
+    ``retry_base`` doubles up to ``retry_max`` (``urgent_max`` for endings and retractions), with jitter. ``valid_for``:
+    how long a board shows a message without hearing from us. ``looks``: after an unknown outcome, when to look.
+    ``checks``: when to read back after a change; then every ``check_interval``.
+    """
+
+    retry_base: float = 1.0
+    retry_max: float = 60.0
+    urgent_max: float = 15.0
+    valid_for: float = 900.0
+    looks: Sequence[float] = (2.0, 6.0, 15.0, 37.0)
+    late_looks: Sequence[float] = (300.0, 3600.0)
+    checks: Sequence[float] = (5.0, 60.0)
+    check_interval: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A step that ran: what it did, when, and what came of it (``None``: it was asked for nothing)."""
+
+    step: Step
+    content: Content | None  # what was sent, photo and ``valid_until`` included
+    content_id: str  # for FIND and OBSERVE: what was looked for
+    ending: bool
+    result: Receipt | Observation | AdapterError | None
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """The state after a step, and when the posting is due again (``None``: settled)."""
+
+    state: State
+    due: float | None
+
+
+def after(state: State, done: Done, can: Capabilities, timing: Timing, now: float, jitter: float) -> After:
+    """Work out what comes of one step. ``jitter`` is a random number in [0, 1)."""
+    if isinstance(done.result, AdapterError):
+        return _failed(state, done, can, timing, now, jitter)
+    changed = replace(_succeeded(state, done), attempts=0, error="")
+    if next_step(changed, can) not in (None, Step.FIND):
+        return After(changed, now)
+    if changed.applied is Applied.UNKNOWN:
+        return _look_again(changed, timing, now)
+    return After(changed, _next_check(changed, can, timing, now))
+
+
+def _succeeded(state: State, done: Done) -> State:
+    match done.step:
+        case Step.PUBLISH | Step.UPDATE:
+            return _shown(state, done)
+        case Step.RETRACT:
+            return replace(state, applied=Applied.GONE, applied_content="", stale=False, looks=0)
+        case Step.FIND:
+            return _found(state, done)
+        case Step.OBSERVE:
+            return _observed(state, done)
+
+
+def _shown(state: State, done: Done) -> State:
+    content, receipt = done.content, done.result
+    until = content.valid_until.timestamp() if content and content.valid_until else 0.0
+    same = state.applied_content == done.content_id and state.applied is Applied.SHOWN
+    return replace(
+        state,
+        applied=Applied.SHOWN,
+        applied_content=done.content_id,
+        applied_revision=content.revision if content else 0,
+        applied_photo=content.photo.digest if content and content.photo else "",
+        applied_ending=done.ending,
+        carried=True,
+        stale=False,
+        blind=0,
+        looks=state.looks if same else 0,
+        shown_until=max(state.shown_until, until),
+        handle=receipt.handle if isinstance(receipt, Receipt) else None,
+    )
+
+
+def _found(state: State, done: Done) -> State:
+    """Adopt what was found; else, after enough looks, call it *none* so that it is published once more."""
+    if isinstance(done.result, Receipt):
+        return _shown(state, done)
+    return replace(state, looks=state.looks + 1)
+
+
+def _observed(state: State, done: Done) -> State:
+    """Take what was seen as what is there: drift is closed by the next step."""
+    seen = done.result
+    if not isinstance(seen, Observation):
+        return state
+    state = replace(state, looks=state.looks + 1)
+    if not seen.present:
+        gone = Applied.GONE if state.applied is Applied.SHOWN else state.applied
+        return replace(state, applied=gone, applied_content="")
+    sent = done.content
+    told = sent and (seen.revision in (None, sent.revision)) and (seen.text in (None, sent.text))
+    if state.applied is Applied.SHOWN and told:
+        return state
+    return replace(state, applied=Applied.SHOWN, applied_content="")
+
+
+def _look_again(state: State, timing: Timing, now: float) -> After:
+    """Plan the next look for a publication of unknown outcome."""
+    if state.looks < len(timing.looks):
+        return After(replace(state, applied=Applied.UNKNOWN), now + timing.looks[state.looks])
+    late = state.looks - len(timing.looks)
+    if not state.wanted or state.blind >= BLIND_LIMIT:
+        # Not to be shown (again): it may still surface, so look a few times more and then let it rest.
+        due = now + timing.late_looks[late] if late < len(timing.late_looks) else None
+        error = state.error if not state.wanted else "outcome unknown twice: look at the page by hand"
+        return After(replace(state, applied=Applied.UNKNOWN if due else Applied.NONE, error=error), due)
+    return After(replace(state, applied=Applied.NONE, looks=0), now)
+
+
+def _next_check(state: State, can: Capabilities, timing: Timing, now: float) -> float | None:
+    """Plan the next read-back or renewal of a posting that has no gap."""
+    if can.kind is not Kind.STATE or not can.can_observe or state.applied is Applied.NONE:
+        return None
+    early = state.looks < len(timing.checks)
+    check = now + (timing.checks[state.looks] if early else timing.check_interval)
+    if state.applied is Applied.SHOWN:
+        renew = state.shown_until - timing.valid_for / 2 if can.leased else check
+        return max(now + 1, min(check, renew))
+    # Dark: look until even a message that was lost on its way must have cleared itself.
+    return check if early or state.shown_until > now else None
+
+
+def due_for_renewal(state: State, can: Capabilities, timing: Timing, now: float) -> bool:
+    """Tell whether a board's message would clear itself too soon."""
+    return can.leased and state.applied is Applied.SHOWN and state.shown_until - now <= timing.valid_for / 2
+
+
+def _failed(state: State, done: Done, can: Capabilities, timing: Timing, now: float, jitter: float) -> After:
+    error = done.result
+    failed = replace(state, attempts=state.attempts + 1, error=str(error)[:500])
+    retry_after = error.retry_after if isinstance(error, TransientError) else None
+    longest = timing.urgent_max if is_urgent(state) else timing.retry_max
+    if isinstance(error, PermanentError):
+        longest = timing.check_interval
+    again = now + backoff(timing.retry_base, longest, failed.attempts, jitter, retry_after)
+    if done.step in (Step.OBSERVE, Step.FIND, Step.RETRACT):
+        return After(failed, again)  # looking and taking away have no last try
+    if isinstance(error, TransientError):
+        return After(failed, again)
+    if isinstance(error, PermanentError):
+        return _refused(failed, done, can, now, again)
+    return _unknown(failed, done, can, now + timing.looks[0], again)
+
+
+def _refused(state: State, done: Done, can: Capabilities, now: float, again: float) -> After:
+    """The other side will never take this. What cannot be edited is taken away, so that no old text stays."""
+    if done.step is Step.UPDATE and can.can_retract:
+        return After(replace(state, stale=True), now)
+    if can.can_retract and (is_urgent(state) or state.applied is Applied.UNKNOWN):
+        return After(state, again)
+    return After(state, None)
+
+
+def _unknown(state: State, done: Done, can: Capabilities, look: float, again: float) -> After:
+    if done.step is Step.UPDATE and can.kind is not Kind.MESSAGE:
+        # We know where it is; which text it shows is for the next update to settle.
+        return After(replace(state, applied_content=""), again)
+    blind = state.blind + 1
+    carried = state.carried or can.kind is Kind.MESSAGE  # it may have been read
+    unknown = replace(state, applied=Applied.UNKNOWN, blind=blind, looks=0, carried=carried)
+    unknown = replace(unknown, applied_content=done.content_id, applied_ending=done.ending)
+    if can.idempotent:
+        return After(unknown, again)
+    if can.can_find:
+        return After(unknown, look)
+    return After(unknown, again if blind < BLIND_LIMIT else None)
+
+
+def backoff(base: float, longest: float, attempts: int, jitter: float, retry_after: float | None = None) -> float:
+    """Give the seconds until the next try: exponential with jitter, never sooner than ``Retry-After``."""
+    wait = min(longest, base * 2.0 ** min(attempts - 1, 30)) * (0.5 + jitter / 2)
+    return max(wait, min(retry_after or 0.0, 3600.0))
+
+
+@dataclass(slots=True)
+class Breaker:
+    """Keeps an adapter whose shared way is down from being hammered: no steps for a while, then one, then all."""
+
+    failures: int = 0
+    closed_until: float = 0.0
+
+    def record(self, error: AdapterError | None, timing: Timing, now: float, jitter: float) -> None:
+        """Count a result; only faults of the shared way count."""
+        if isinstance(error, TransientError) and error.whole_adapter:
+            self.failures += 1
+            wait = backoff(timing.retry_base, timing.urgent_max, self.failures, jitter, error.retry_after)
+            self.closed_until = max(self.closed_until, now + wait)
+        elif error is None:
+            self.failures, self.closed_until = 0, 0.0
+
+    def slots(self, free: int, busy: int, now: float) -> int:
+        """Say how many steps may start: all, none, or one to try the way."""
+        if not self.failures:
+            return free
+        if now < self.closed_until:
+            return 0
+        return 1 if busy == 0 else 0
