@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""A RabbitMQ and a PostgreSQL for development and tests: own ports, own data under ``.services/``, easy to break.
+
+Each one is, in this order: the server named by ``BRIDGE_TEST_AMQP_URL`` / ``BRIDGE_TEST_POSTGRES_URL``; the installed
+program, started here; the program installed first with apt-get (as root). ``up`` writes both URLs to ``.services/env``.
+Needs nothing but the standard library. Exit codes: 0 fine, 1 a server fails, 2 wrong use.
+"""
+# ruff: noqa: T201, S603
+# A command-line tool prints; and it runs apt-get with fixed arguments.
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from servers.base import Server
+from servers.daemon import START_SECONDS
+from servers.postgres import Postgres
+from servers.rabbitmq import RabbitMQ
+from servers.tools import MissingError, ServerError, State, wait_until
+
+HOME = Path(__file__).resolve().parent.parent / ".services"
+
+
+@contextlib.contextmanager
+def no_autostart() -> Iterator[None]:
+    """Keep Debian from starting system-wide services while packages are installed."""
+    policy = Path("/usr/sbin/policy-rc.d")
+    if policy.exists():
+        yield
+        return
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    try:
+        yield
+    finally:
+        policy.unlink(missing_ok=True)
+
+
+def install(server: Server) -> None:
+    """Install a server's package with apt-get, or raise ``MissingError`` with what to do instead."""
+    advice = f"install the package {server.package}, or name a running server in {server.variable}"
+    apt = shutil.which("apt-get")
+    if os.geteuid() != 0 or apt is None:
+        raise MissingError(f"{server.name} is not installed, and only root can do that here: {advice}")
+    print(f"services: installing {server.package} with apt-get", file=sys.stderr)
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    log_path = HOME / "apt.log"
+    with no_autostart(), log_path.open("ab") as log:
+        for step in (["update"], ["install", "-y", "--no-install-recommends", server.package]):
+            subprocess.run(
+                [apt, *step], check=False, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=1200
+            )
+    if not server.installed():
+        raise MissingError(f"apt-get could not install {server.package} (see {log_path}): {advice}")
+
+
+def bring_up(server: Server, *, fsync: bool) -> str:
+    """Return the URL of a server that answers; raise ``MissingError`` where it cannot be had."""
+    if server.foreign_url:
+        if not wait_until(lambda: server.speaks(server.foreign_url), START_SECONDS):
+            raise ServerError(f"{server.variable} is set, but no {server.name} answers there")
+        return server.foreign_url
+    if not server.installed():
+        install(server)
+    server.move_if_taken()
+    server.start(fsync=fsync)
+    return server.own_url
+
+
+def up(servers: Sequence[Server], *, fsync: bool) -> int:
+    """Bring both up, print their URLs and write them to ``.services/env``. A missing one is an error in CI only."""
+    lines, missing = [], []
+    for server in servers:
+        try:
+            url = bring_up(server, fsync=fsync)
+        except MissingError as error:
+            url = ""
+            missing.append(str(error))
+        lines.append(f"{server.variable}={url}")
+    (HOME / "env").write_text("\n".join(lines) + "\n")
+    print("\n".join(lines))
+    in_ci = os.environ.get("CI", "").lower() in {"true", "1"}
+    bar = "!" * 78
+    for reason in missing:
+        effect = "In CI that is an error." if in_ci else "The tests that need it will be SKIPPED."
+        print(f"{bar}\n!! {reason}\n!! {effect}\n{bar}", file=sys.stderr)
+    return 1 if missing and in_ci else 0
+
+
+def status(servers: Sequence[Server]) -> int:
+    """Print one line a server; exit code 1 unless both answer."""
+    answers = [server.speaks(server.url) for server in servers]
+    for server, answer in zip(servers, answers, strict=True):
+        whose = f"named in {server.variable}" if server.foreign_url else f"own, process {server.daemon.pid or '-'}"
+        print(f"{server.name:9} {'answers' if answer else 'does not answer':15} {server.url} ({whose})")
+    return 0 if all(answers) else 1
+
+
+def break_or_mend(server: Server, command: str, *, fsync: bool) -> int:
+    """Stop, kill, start or restart one server of ours: that is how the fault tests work."""
+    if server.foreign_url:
+        print(f"services: {server.name} is named in {server.variable}; only one's own is touched", file=sys.stderr)
+        return 2
+    if command in {"stop", "restart"}:
+        server.stop()
+    if command == "kill":
+        server.kill()
+    if command in {"start", "restart"}:
+        if not server.installed():
+            install(server)
+        server.start(fsync=fsync)
+    return 0
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="services.py", description="RabbitMQ and PostgreSQL for development and tests"
+    )
+    parser.add_argument("--no-fsync", action="store_true", help="a faster PostgreSQL that a power cut may corrupt")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("up", "down", "status"):
+        commands.add_parser(name)
+    for name in ("stop", "start", "kill", "restart"):
+        commands.add_parser(name).add_argument("server", choices=(RabbitMQ.name, Postgres.name))
+    return parser.parse_args(arguments)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run one command; two at the same time wait for each other."""
+    HOME.mkdir(exist_ok=True)
+    with (HOME / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        state = State(HOME)
+        servers: list[Server] = [RabbitMQ(state), Postgres(state)]
+        if options.command == "up":
+            return up(servers, fsync=not options.no_fsync)
+        if options.command == "status":
+            return status(servers)
+        if options.command == "down":
+            for server in servers:
+                server.down()
+            return 0
+        chosen = next(server for server in servers if server.name == options.server)
+        return break_or_mend(chosen, options.command, fsync=not options.no_fsync)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(run(parse(sys.argv[1:])))
+    except ServerError as failure:
+        print(f"services: {failure}", file=sys.stderr)
+        sys.exit(1)
