@@ -33,6 +33,7 @@ MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif")
 _HEADERS = {"Accept": ", ".join(MEDIA_TYPES), "Accept-Encoding": "identity", "User-Agent": "burgernet-bridge"}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TRY_LATER = frozenset({408, 429})
+_SECONDS = re.compile(r"[0-9]{1,6}")
 _CHUNK = 64 * 1024
 
 # A last label like this makes a host an IPv4 address for the C library (WHATWG URL, "ends in a number").
@@ -233,7 +234,7 @@ def _check_answer(response: aiohttp.ClientResponse) -> None:
     """Accept 200 with a picture as it is; anything else is an error, for now or for good."""
     if response.status in _TRY_LATER or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         wait = response.headers.get("Retry-After", "")
-        seconds = float(wait) if wait.isascii() and wait.isdigit() else None
+        seconds = float(wait) if _SECONDS.fullmatch(wait) else None
         raise TransientError(f"photo: the server answered {response.status}", retry_after=seconds)
     if response.status != HTTPStatus.OK:
         raise PermanentError(f"photo: the server answered {response.status}")
