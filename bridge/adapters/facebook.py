@@ -181,7 +181,7 @@ class Facebook:
         else:
             if not matches:  # to say "not there" would be to post it again
                 raise TransientError("the feed is too long to be searched to its end")
-        oldest = min(matches, key=lambda post: post.created_time, default=None)
+        oldest = min(reversed(matches), key=lambda post: post.created_time, default=None)
         return Receipt(posting, oldest.handle()) if oldest else None
 
     async def _call(

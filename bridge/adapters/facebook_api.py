@@ -146,15 +146,15 @@ class Attachments(BaseModel):
 
 
 class Message(BaseModel):
-    """The text of a post; stories and bare photos have none."""
+    """A post's text; stories and bare photos have none."""
 
+    id: _GraphId
     message: str | None = None
 
 
 class Post(Message):
     """One post of a feed."""
 
-    id: _GraphId
     created_time: AwareDatetime
     author: Reference = Field(Reference(), alias="from")
     attachments: Attachments = Attachments()
