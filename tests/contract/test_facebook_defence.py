@@ -48,10 +48,10 @@ def everything_said(error: BaseException | None) -> str:
     return said
 
 
-HOSTILE_KEYS = (
-    "error code error_subcode fbtrace_id is_transient id post_id success data message created_time paging next "
-    "attachments target media_type from"
-).split()
+HOSTILE_KEYS = [
+    *("error", "code", "error_subcode", "fbtrace_id", "is_transient", "id", "post_id", "success", "data", "message"),
+    *("created_time", "paging", "next", "attachments", "target", "media_type", "from"),
+]
 HOSTILE_JSON = st.recursive(
     st.none()
     | st.booleans()
