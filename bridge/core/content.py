@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from bridge.core.alert import Alert, Ending, Info, OutcomeInfo, Status, choose
+from bridge.core.case import Case
 from bridge.core.layout import lay_out
 from bridge.core.target import Sign
 
@@ -49,6 +50,7 @@ class Content:
     html: str = ""
     pages: tuple[tuple[str, ...], ...] = ()
     exercise: bool = False
+    expires: float | None = None  # seconds since the epoch: the alert's own end
     photo: Photo | None = None
     valid_until: datetime | None = None
 
@@ -135,17 +137,18 @@ def message(channel: str, words: Words, renderer: Renderer, revision: int, photo
     )
 
 
-def board(case: str, revision: int, alert: Alert, info: Info, sign: Sign, photo: Photo | None) -> Content:
+def board(case: Case, alert: Alert, info: Info, sign: Sign, photo: Photo | None) -> Content:
     """Make the content of a board: the original text, laid out whole (R3); raise ``DoesNotFit``."""
     return Content(
-        case=case,
-        revision=revision,
+        case=case.id,
+        revision=case.revision,
         phase=Phase.OPENED,
         language=info.language,
         subject=one_line(info.headline)[:200],
         text=info.original_text,
         pages=lay_out(info.original_text, sign, MARKS[alert.status]),
         exercise=alert.status is not Status.ACTUAL,
+        expires=case.expires.timestamp() if case.expires else None,
         photo=photo if sign.photo else None,
     )
 

@@ -213,16 +213,15 @@ class _Desk:
     def _make(
         self, target: Target, can: Capabilities, info: Info, photo: Photo | None, *, updated: bool
     ) -> tuple[str, str] | DoesNotFit:
-        case, revision = self._case.id, self._case.revision
         if can.board and target.sign:
             try:
-                made = contents.board(case, revision, self._alert, info, target.sign, photo)
+                made = contents.board(self._case, self._alert, info, target.sign, photo)
             except DoesNotFit as reason:
                 return reason
         else:
             phase = Phase.UPDATED if updated else Phase.OPENED
-            words = contents.words_of(case, phase, self._alert, info, photo=photo is not None)
-            made = contents.message(target.channel, words, self._policy.renderer, revision, photo)
+            words = contents.words_of(self._case.id, phase, self._alert, info, photo=photo is not None)
+            made = contents.message(target.channel, words, self._policy.renderer, self._case.revision, photo)
         name = contents.content_id(made)
         self.contents[name] = made
         return name, made.photo.digest if made.photo else ""
@@ -244,8 +243,7 @@ class GroupWish:
     group: Group
     content: Content | None
     forget: bool = False  # nothing more is ever told here
-    only_with_photo: bool = False
-    only_unsent: bool = False
+    spare_sent: bool = False  # what was sent without a photo stays as it is
 
 
 def plan_end(case: Case, groups: Iterable[Group], renderer: Renderer) -> list[GroupWish]:
@@ -263,12 +261,7 @@ def plan_end(case: Case, groups: Iterable[Group], renderer: Renderer) -> list[Gr
 
 def _at_expiry(group: Group) -> GroupWish:
     """Nobody said how it ended, so nothing is said; boards go dark, photos go, and what waits is not sent."""
-    return GroupWish(
-        group,
-        None,
-        only_with_photo=group.kind is Kind.POST,
-        only_unsent=group.kind is Kind.MESSAGE,
-    )
+    return GroupWish(group, None, spare_sent=group.kind is not Kind.STATE)
 
 
 def _at_end(case: Case, group: Group, renderer: Renderer) -> GroupWish:

@@ -141,8 +141,8 @@ def _next_check(state: State, can: Capabilities, timing: Timing, now: float) -> 
     early = state.looks < len(timing.checks)
     check = now + (timing.checks[state.looks] if early else timing.check_interval)
     if state.applied is Applied.SHOWN:
-        renew = state.shown_until - timing.valid_for / 2 if can.leased else check
-        return max(now + 1, min(check, renew))
+        renew = state.shown_until - timing.valid_for / 2
+        return renew if can.leased and now < renew < check else check
     # Dark: look until even a message that was lost on its way must have cleared itself.
     return check if early or state.shown_until > now else None
 
@@ -162,6 +162,8 @@ def _failed(state: State, done: Done, can: Capabilities, timing: Timing, now: fl
     again = now + backoff(timing.retry_base, longest, failed.attempts, jitter, retry_after)
     if done.step in (Step.OBSERVE, Step.FIND, Step.RETRACT):
         return After(failed, again)  # looking and taking away have no last try
+    if done.content_id != state.content:
+        again = now  # what failed is not what is wanted any more
     if isinstance(error, TransientError):
         return After(failed, again)
     if isinstance(error, PermanentError):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, StringConstraints
@@ -77,6 +79,11 @@ class Target(_Strict):
     def secret(self) -> str | None:
         """The page token or signing secret, in the clear; never log it."""
         return self._secret.get_secret_value() if self._secret else None
+
+    @cached_property
+    def digest(self) -> str:
+        """Name this target as it is configured: another address or secret reference is another digest."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     def with_secret(self, secret: str) -> Target:
         """Return this target with its secret resolved."""

@@ -1,0 +1,108 @@
+"""Events and cases in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, and_, select, update
+
+from bridge.core import content as contents
+from bridge.core.case import Case, Registers, Standing, Verdict
+from bridge.core.events import Event, dump
+from bridge.store import schema
+from bridge.store.database import insert
+
+_REGISTERS: TypeAdapter[Registers] = TypeAdapter(Registers)
+
+
+def record_event(connection: Connection, event: Event, received: datetime) -> bool:
+    """Keep an event; ``False`` when its source and id are known already."""
+    values = {
+        "source": event.source,
+        "id": event.id,
+        "case_id": event.subject,
+        "type": event.type,
+        "time": event.time.timestamp(),
+        "received": received.timestamp(),
+        "verdict": "",
+        "body": dump(event),
+    }
+    kept = connection.execute(insert(connection, schema.events).values(values).on_conflict_do_nothing())
+    return bool(kept.rowcount)
+
+
+def record_verdict(connection: Connection, event: Event, verdict: Verdict) -> None:
+    """Note what an event did to its case."""
+    same = and_(schema.events.c.source == event.source, schema.events.c.id == event.id)
+    connection.execute(update(schema.events).where(same).values(verdict=verdict.value))
+
+
+def lock_case(connection: Connection, name: str) -> Case:
+    """Load a case, making it if it is new; nobody else changes it until this transaction ends."""
+    table = schema.cases
+    blank = {"id": name, "standing": Standing.OPEN.value, "registers": _dump(Registers())}
+    row = connection.execute(select(table).where(table.c.id == name).with_for_update()).first()
+    if row is None:
+        connection.execute(insert(connection, table).values(blank).on_conflict_do_nothing())
+        row = connection.execute(select(table).where(table.c.id == name).with_for_update()).one()
+    return _case(row)
+
+
+def _case(row: Any) -> Case:
+    expires = None if row.expires is None else datetime.fromtimestamp(row.expires, UTC)
+    registers = _REGISTERS.validate_json(row.registers)
+    return Case(row.id, registers, Standing(row.standing), row.revision, expires)
+
+
+def _dump(registers: Registers) -> str:
+    return _REGISTERS.dump_json(registers, exclude_none=True).decode()
+
+
+def save_case(connection: Connection, after: Case, now: datetime) -> None:
+    """Write a case back."""
+    alert = after.registers.alert
+    opened = after.registers.first
+    values: dict[str, Any] = {
+        "standing": after.standing.value,
+        "outcome": after.outcome.value if after.outcome else "",
+        "category": alert.categoryAsGiven if alert else "",
+        "headline": contents.one_line(alert.info[0].headline or alert.info[0].description)[:200] if alert else "",
+        "revision": after.revision,
+        "registers": _dump(after.registers),
+        "expires": after.expires.timestamp() if after.expires else None,
+        "opened": opened.time.timestamp() if opened else 0.0,
+        "changed": now.timestamp(),
+    }
+    connection.execute(update(schema.cases).where(schema.cases.c.id == after.id).values(values))
+
+
+def expired_cases(connection: Connection, now: float) -> Sequence[str]:
+    """Name the open cases whose time has passed."""
+    table = schema.cases
+    late = and_(table.c.standing == Standing.OPEN.value, table.c.expires <= now)
+    return connection.scalars(select(table.c.id).where(late).limit(100)).all()
+
+
+def open_cases(connection: Connection) -> Sequence[str]:
+    """Name all open cases."""
+    return connection.scalars(select(schema.cases.c.id).where(schema.cases.c.standing == Standing.OPEN.value)).all()
+
+
+def latest_time(connection: Connection, name: str) -> datetime | None:
+    """Give the time of a case's latest event; ``None`` for an unknown case."""
+    row = connection.execute(select(schema.cases).where(schema.cases.c.id == name)).first()
+    return _case(row).registers.latest() if row else None
+
+
+def fact(connection: Connection, name: str) -> str:
+    """Look up a small fact about the whole bridge."""
+    return connection.scalar(select(schema.facts.c.value).where(schema.facts.c.name == name)) or ""
+
+
+def note_fact(connection: Connection, name: str, value: str) -> None:
+    """Keep a small fact about the whole bridge."""
+    statement = insert(connection, schema.facts).values(name=name, value=value)
+    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}))

@@ -1,0 +1,172 @@
+"""The way to the database: short transactions, and one error for everything that may heal by itself.
+
+A transaction is a plain function of a connection. SQLite runs it whole in one thread of its own (one hop instead of one
+a statement), PostgreSQL on an async engine; what the function says is the same for both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from bridge.core.errors import InvalidInput, StoreUnavailable
+
+BUSY_TIMEOUT = 10  # seconds that SQLite waits for another process's write
+T = TypeVar("T")
+
+
+class Database:
+    """One database: ``sqlite:///path`` or ``postgresql://…``. Close it when done."""
+
+    def __init__(self, url: str) -> None:
+        self.url = read_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._way: _Sqlite | _Postgresql = _Sqlite(self.url) if self.is_sqlite else _Postgresql(self.url)
+
+    @property
+    def path(self) -> Path | None:
+        """Where the SQLite file is; ``None`` for PostgreSQL."""
+        return Path(self.url.database or "") if self.is_sqlite else None
+
+    async def write(self, change: Callable[[Connection], T]) -> T:
+        """Run ``change`` in a transaction; it commits at the end, or not at all. May raise ``StoreUnavailable``."""
+        return await self._run(change, reads=False)
+
+    async def read(self, look: Callable[[Connection], T]) -> T:
+        """Run ``look`` in a transaction that only reads, on one snapshot. May raise ``StoreUnavailable``."""
+        return await self._run(look, reads=True)
+
+    async def _run(self, function: Callable[[Connection], T], *, reads: bool) -> T:
+        try:
+            return await self._way.run(function, reads=reads)
+        except (DBAPIError, PoolTimeoutError, OSError) as error:
+            if _may_heal(error):
+                raise StoreUnavailable(f"the database did not answer: {_cause(error)}") from error
+            raise
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        await self._way.close()
+
+
+class _Sqlite:
+    """One thread writes, two read: SQLite has one writer, and queueing is fairer than its busy waiting."""
+
+    def __init__(self, url: URL) -> None:
+        Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+        self._engine = create_engine(url, hide_parameters=True)
+        event.listen(self._engine, "connect", _prepare_sqlite)
+        event.listen(self._engine, "begin", _begin_sqlite)
+        self._writer = ThreadPoolExecutor(1, "store-writer")
+        self._readers = ThreadPoolExecutor(2, "store-reader")
+
+    async def run(self, function: Callable[[Connection], T], *, reads: bool) -> T:
+        pool = self._readers if reads else self._writer
+        # A transaction that has begun is carried to its end, whoever stops waiting for it.
+        return await asyncio.get_running_loop().run_in_executor(pool, _in_transaction, self._engine, function, reads)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._stop)
+
+    def _stop(self) -> None:
+        self._writer.shutdown()
+        self._readers.shutdown()
+        self._engine.dispose()
+
+
+def _in_transaction(engine: Engine, function: Callable[[Connection], T], reads: bool) -> T:
+    with engine.connect() as connection:
+        connection.execution_options(bridge_reads=reads)
+        with connection.begin():
+            return function(connection)
+
+
+class _Postgresql:
+    def __init__(self, url: URL) -> None:
+        settings = {"application_name": "burgernet-bridge"}
+        self._engine = create_async_engine(
+            url,
+            pool_size=5,
+            max_overflow=5,
+            hide_parameters=True,
+            connect_args={"timeout": 10, "command_timeout": 60, "server_settings": settings},
+        )
+
+    async def run(self, function: Callable[[Connection], T], *, reads: bool) -> T:
+        async with self._engine.connect() as connection:
+            if reads:
+                await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            async with connection.begin():
+                return await connection.run_sync(function)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+def insert(connection: Connection, table: Table) -> Any:
+    """Start an INSERT that knows ``on_conflict_do_…``, which both databases spell alike."""
+    return (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(table)
+
+
+def read_url(text: str) -> URL:
+    """Read ``store.url``; raise ``InvalidInput`` for anything but SQLite in a file and PostgreSQL."""
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        url = None
+    drivers = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+    backend = url.drivername.partition("+")[0] if url else ""
+    if url is None or backend not in drivers:
+        raise InvalidInput("store.url: is not a database URL; allowed: sqlite:///path or postgresql://user@host/name")
+    if backend == "sqlite" and url.database in (None, "", ":memory:"):
+        raise InvalidInput("store.url: needs a file, like sqlite:///var/bridge.db: memory forgets")
+    return url.set(drivername=drivers[backend])
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # we begin transactions ourselves, as IMMEDIATE
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", f"busy_timeout={BUSY_TIMEOUT * 1000}"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reads = connection.get_execution_options().get("bridge_reads")
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _may_heal(error: Exception) -> bool:
+    if not isinstance(error, DBAPIError):
+        return True
+    return isinstance(error, (OperationalError, InterfaceError)) or error.connection_invalidated or _retryable(error)
+
+
+_RETRYABLE = ("40", "53", "55", "57", "08")  # SQLSTATE classes: conflict, resources, locks, shutdown, connection
+
+
+def _retryable(error: DBAPIError) -> bool:
+    state = getattr(error.orig, "sqlstate", None) or getattr(getattr(error.orig, "__cause__", None), "sqlstate", None)
+    return isinstance(state, str) and state[:2] in _RETRYABLE
+
+
+def _cause(error: BaseException) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return (str(cause).splitlines() or [type(cause).__name__])[0][:200]
+
+
+def to_json(value: Any) -> str:
+    """Write a small value for a text column."""
+    return json.dumps(value, separators=(",", ":"))

@@ -1,0 +1,171 @@
+"""How the dispatcher's objects and the rows of the store become each other."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from typing import Any
+
+from sqlalchemy import bindparam, update
+
+from bridge.core.content import Content
+from bridge.core.errors import AdapterError, PermanentError, TransientError
+from bridge.core.posting import Applied, Capabilities, Desired, Posting, Receipt, State, Step, is_urgent, next_step
+from bridge.core.retry import After, Done
+from bridge.store import schema
+from bridge.store.database import to_json
+from bridge.store.wishes import LATER, NORMAL, URGENT
+
+_postings = schema.postings
+_t = _postings.c
+STATE = tuple(_t[field.name] for field in fields(State))
+_DESIRED_HALF = 5  # the first fields of a State are the intake's to write
+WORK = (
+    *(_t.id, _t.case_id, _t.target, _t.target_row, _t.channel, _t.adapter),
+    *(_t.claim, _t.doing, _t.doing_content, _t.doing_ending, _t.doing_since, _t.applied_at, _t.verified_at),
+)
+_FIRST = len(WORK)
+
+CLAIM = (
+    update(_postings)
+    .where(_t.id == bindparam("p_id"))
+    .values(
+        claim=bindparam("p_claim"),
+        due=bindparam("p_due"),
+        doing=bindparam("p_doing"),
+        doing_content=bindparam("p_content"),
+        doing_ending=bindparam("p_ending"),
+        doing_since=bindparam("p_since"),
+    )
+)
+RESULT = (
+    update(_postings)
+    .where(_t.id == bindparam("p_id"))
+    .values(
+        claim=None,
+        due=bindparam("p_due"),
+        priority=bindparam("p_priority"),
+        applied_at=bindparam("p_applied_at"),
+        verified_at=bindparam("p_verified_at"),
+        **{column.name: bindparam(f"p_{column.name}") for column in STATE[_DESIRED_HALF:]},
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A claimed posting, with everything its one step needs."""
+
+    posting: Posting
+    channel: str
+    state: State
+    step: Step
+    content: Content | None
+    content_id: str
+    ending: bool
+    claim: str
+    lease: float
+    since: float
+
+    @property
+    def receipt(self) -> Receipt:
+        """The receipt of what is there now."""
+        return Receipt(self.posting, self.state.handle or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A step that ran; ``seconds`` is how long it took."""
+
+    work: Work
+    done: Done
+    seconds: float
+
+
+def state_of(row: Any) -> State:
+    """Read the two halves of a posting."""
+    values = list(row[_FIRST:])
+    values[0], values[5] = Desired(values[0]), Applied(values[5])
+    values[-1] = json.loads(values[-1]) if values[-1] else None
+    return State(*values)
+
+
+def claim_row(work: Work) -> dict[str, Any]:
+    """Write a claim: who does what, until when."""
+    return {
+        "p_id": work.posting.id,
+        "p_claim": work.claim,
+        "p_due": work.lease,
+        "p_doing": work.step.value,
+        "p_content": work.content_id,
+        "p_ending": work.ending,
+        "p_since": work.since,
+    }
+
+
+def result_row(name: str, then: After, can: Capabilities, applied_at: float, verified_at: float) -> dict[str, Any]:
+    """Write what came of a step, and when to look again."""
+    state = then.state
+    row = {f"p_{column.name}": getattr(state, column.name) for column in STATE[_DESIRED_HALF:]}
+    row["p_applied"] = state.applied.value
+    row["p_handle"] = to_json(dict(state.handle)) if state.handle is not None else None
+    gap = next_step(state, can) is not None
+    priority = LATER if not gap else URGENT if is_urgent(state) else NORMAL
+    return row | {
+        "p_id": name,
+        "p_due": then.due,
+        "p_priority": priority,
+        "p_applied_at": applied_at,
+        "p_verified_at": verified_at,
+    }
+
+
+def result_word(done: Done) -> str:
+    """Name a result: ok, transient, permanent or unknown."""
+    match done.result:
+        case TransientError():
+            return "transient"
+        case PermanentError():
+            return "permanent"
+        case AdapterError():
+            return "unknown"
+        case _:
+            return "ok"
+
+
+def journal_row(name: str, now: float, done: Done, revision: int, seconds: float) -> dict[str, Any]:
+    """Write one attempt."""
+    failed = isinstance(done.result, AdapterError)
+    return {
+        "posting": name,
+        "at": now,
+        "step": done.step.value,
+        "revision": done.content.revision if done.content else revision,
+        "result": result_word(done),
+        "error": str(done.result)[:500] if failed else "",
+        "seconds": seconds,
+    }
+
+
+def what_to_tell(work: Work, done: Done, then: After) -> str | None:
+    """Name what the status exchange is told of a step: a change, or a first or final failure; not a renewal."""
+    if isinstance(done.result, AdapterError):
+        return "failed" if then.state.attempts == 1 or then.due is None else None
+    if done.step is Step.RETRACT:
+        return "retracted"
+    if done.step in (Step.PUBLISH, Step.UPDATE) and work.state.applied_content != done.content_id:
+        return "applied"
+    return "applied" if done.step is Step.FIND and isinstance(done.result, Receipt) else None
+
+
+def notice_of(work: Work, done: Done, state: State, now: float) -> dict[str, Any]:
+    """Write what the status exchange is told."""
+    return {
+        "case": work.posting.case,
+        "target": work.posting.target.id,
+        "channel": work.channel,
+        "step": done.step.value,
+        "revision": state.applied_revision,
+        "error": state.error,
+        "at": now,
+    }

@@ -1,0 +1,221 @@
+"""The tables. Times are seconds since the epoch (UTC), in double precision: microseconds for the next two centuries."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData(
+    naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s"},
+)
+
+# SQLite counts rows by itself only in a column that is exactly INTEGER.
+_Serial = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _text(name: str, length: int | None = None, **more: object) -> Column[str]:
+    return Column(name, String(length) if length else Text(), nullable=False, default="", **more)  # type: ignore[arg-type]
+
+
+def _number(name: str) -> Column[int]:
+    return Column(name, Integer, nullable=False, default=0)
+
+
+def _flag(name: str) -> Column[bool]:
+    return Column(name, Boolean, nullable=False, default=False)
+
+
+def _time(name: str, *, nullable: bool = False) -> Column[float]:
+    return Column(name, Double, nullable=nullable, default=None if nullable else 0.0)
+
+
+# Every event that was ever accepted, as it came, with what it did.
+events = Table(
+    "events",
+    metadata,
+    Column("source", String(255), primary_key=True),
+    Column("id", String(255), primary_key=True),
+    _text("case_id", 255),
+    _text("type", 64),
+    _time("time"),
+    _time("received"),
+    _text("verdict", 32),
+    _text("body"),
+)
+Index("ix_events_case_id", events.c.case_id)
+
+cases = Table(
+    "cases",
+    metadata,
+    Column("id", String(255), primary_key=True),
+    _text("standing", 16),
+    _text("outcome", 16),
+    _text("category", 64),
+    _text("headline"),
+    _number("revision"),
+    _number("plan"),  # counts the times the targets were judged
+    _text("registers"),
+    _time("expires", nullable=True),
+    _time("opened"),
+    _time("changed"),
+)
+Index("ix_cases_standing_expires", cases.c.standing, cases.c.expires)
+
+# What is shown, each thing once: 100,000 postings with the same words share one row.
+contents = Table("contents", metadata, Column("id", String(64), primary_key=True), _text("case_id", 255), _text("body"))
+Index("ix_contents_case_id", contents.c.case_id)
+
+# Targets as they were when something was put there, so that it can be taken back after they left the list.
+targets = Table("targets", metadata, Column("id", String(64), primary_key=True), _text("name", 100), _text("body"))
+
+postings = Table(
+    "postings",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    _text("case_id", 255),
+    _text("target", 100),
+    _text("target_row", 64),
+    _text("channel", 100),
+    _text("adapter", 100),
+    _text("kind", 16),
+    _text("language", 35),
+    # what should be there
+    _text("desired", 16),
+    _text("content", 64),
+    _number("revision"),
+    _text("photo", 64),
+    _flag("ending"),
+    _text("reason", 100),
+    _time("desired_at"),
+    _flag("held"),
+    # what is there
+    _text("applied", 16),
+    _text("applied_content", 64),
+    _number("applied_revision"),
+    _text("applied_photo", 64),
+    _flag("applied_ending"),
+    _flag("carried"),
+    _flag("stale"),
+    _number("blind"),
+    _number("looks"),
+    _number("attempts"),
+    _text("error"),
+    _time("shown_until"),
+    Column("handle", Text, nullable=True),
+    _time("applied_at"),
+    _time("verified_at"),
+    # when to look again, and who is looking
+    _time("due", nullable=True),
+    Column("priority", SmallInteger, nullable=False, default=1),
+    Column("claim", String(64), nullable=True),
+    _text("doing", 16),
+    _text("doing_content", 64),
+    _flag("doing_ending"),
+    _time("doing_since"),
+)
+_is_due = postings.c.due.is_not(None)
+Index(
+    "ix_postings_due",
+    postings.c.adapter,
+    postings.c.priority,
+    postings.c.due,
+    sqlite_where=_is_due,
+    postgresql_where=_is_due,
+)
+Index("ix_postings_target_row", postings.c.target_row, sqlite_where=_is_due, postgresql_where=_is_due)
+Index("ix_postings_case_id", postings.c.case_id)
+_is_left_behind = (postings.c.desired != "shown") & postings.c.applied.in_(["shown", "unknown"])
+Index(
+    "ix_postings_left_behind",
+    postings.c.desired_at,
+    sqlite_where=_is_left_behind,
+    postgresql_where=_is_left_behind,
+)
+
+# Every decision about every target, with its reason.
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", _Serial, primary_key=True, autoincrement=True),
+    _text("case_id", 255),
+    _number("plan"),
+    _number("revision"),
+    _text("target", 100),
+    _text("channel", 100),
+    _flag("allowed"),
+    _text("reason", 32),
+    _text("rule", 100),
+    _text("detail"),
+    _time("at"),
+)
+Index("ix_decisions_case_id_plan", decisions.c.case_id, decisions.c.plan)
+
+# Every attempt, append-only.
+journal = Table(
+    "journal",
+    metadata,
+    Column("id", _Serial, primary_key=True, autoincrement=True),
+    _text("posting", 26),
+    _time("at"),
+    _text("step", 16),
+    _number("revision"),
+    _text("result", 16),
+    _text("error"),
+    Column("seconds", Double, nullable=False, default=0.0),
+)
+Index("ix_journal_posting", journal.c.posting)
+
+# One photo of a case: its bytes are here only while the case is open.
+photos = Table(
+    "photos",
+    metadata,
+    Column("case_id", String(255), primary_key=True),
+    Column("uri", Text, primary_key=True),
+    _text("state", 16),  # wanted, ready, failed, erased
+    _text("digest", 64),
+    _text("description"),
+    _text("error"),
+    _time("deadline"),
+    Column("data", LargeBinary, nullable=True),
+)
+Index("ix_photos_state", photos.c.state)
+Index("ix_photos_digest", photos.c.digest)
+
+# What group admins find in their outbox.
+admin_messages = Table(
+    "admin_messages",
+    metadata,
+    Column("posting", String(26), primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    _text("admin", 100),
+    _text("case_id", 255),
+    _text("phase", 16),
+    _text("subject"),
+    _text("text"),
+    _time("at"),
+)
+Index("ix_admin_messages_admin_at", admin_messages.c.admin, admin_messages.c.at)
+
+# Delivery results that still have to be told on the status exchange.
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", _Serial, primary_key=True, autoincrement=True),
+    _text("what", 16),
+    _text("body"),
+)
+
+# Small facts about the whole bridge, for instance the digest of the rules that open cases were judged by.
+facts = Table("facts", metadata, Column("name", String(64), primary_key=True), _text("value"))

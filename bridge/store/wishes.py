@@ -1,0 +1,213 @@
+"""What postings should show from now on: the plan's wishes, an ending's, an operator's; and the decisions behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, case, or_, select, update
+
+from bridge.core import content as contents
+from bridge.core.case import Case
+from bridge.core.content import Content
+from bridge.core.planning import Existing, Group, GroupWish, Judged, Wish
+from bridge.core.posting import Applied, Capabilities, Desired, Kind
+from bridge.core.rules import Reason
+from bridge.core.target import Target
+from bridge.store import schema
+from bridge.store.database import insert
+
+URGENT, NORMAL, LATER = 0, 1, 2  # endings and retractions; publications and updates; read-backs and renewals
+
+
+def existing_postings(connection: Connection, name: str) -> dict[str, Existing]:
+    """Load what a plan must know of a case's postings."""
+    t = schema.postings.c
+    columns = (t.id, t.desired, t.content, t.revision, t.reason, t.applied, t.applied_photo, t.carried, t.claim, t.held)
+    rows = connection.execute(select(*columns).where(t.case_id == name))
+    return {
+        row[0]: Existing(
+            Desired(row[1]), row[2], row[3], row[4], Applied(row[5]), row[6], row[7], row[8] is not None, row[9]
+        )
+        for row in rows
+    }
+
+
+def start_anew(connection: Connection, name: str) -> None:
+    """A case opens again: what was told about its earlier life binds nobody (an outcome goes to those alerted anew)."""
+    connection.execute(update(schema.postings).where(schema.postings.c.case_id == name).values(carried=False))
+
+
+def apply_wishes(
+    connection: Connection,
+    after: Case,
+    wishes: Sequence[Wish],
+    made: Mapping[str, Content],
+    adapters: Mapping[str, Capabilities],
+    now: float,
+    photo_deadline: float,
+) -> None:
+    """Write what targets should show: new postings, and changed ones. A step in flight keeps its claim."""
+    _keep_contents(connection, after.id, made.items())
+    shown = [wish for wish in wishes if wish.target and wish.desired is Desired.SHOWN]
+    _keep_targets(connection, [wish.target for wish in shown if wish.target])
+    if shown:
+        rows = [_row(after, wish, adapters, now, photo_deadline) for wish in shown]
+        connection.execute(_upsert(connection), rows)
+    refused = [
+        {"p_id": wish.posting, "p_reason": wish.reason, "p_revision": after.revision}
+        for wish in wishes
+        if wish.desired is not Desired.SHOWN
+    ]
+    if refused:
+        connection.execute(_take_away(now), refused)
+
+
+def _row(
+    after: Case, wish: Wish, adapters: Mapping[str, Capabilities], now: float, photo_deadline: float
+) -> dict[str, Any]:
+    target = wish.target
+    if target is None:
+        raise ValueError("a posting that is shown has a target")
+    return {
+        "id": wish.posting,
+        "case_id": after.id,
+        "target": target.id,
+        "target_row": target.digest,
+        "channel": target.channel,
+        "adapter": target.adapter,
+        "kind": adapters[target.adapter].kind.value,
+        "language": wish.language,
+        "desired": Desired.SHOWN.value,
+        "content": wish.content,
+        "revision": after.revision,
+        "photo": wish.photo,
+        "ending": False,
+        "reason": wish.reason,
+        "desired_at": now,
+        "applied": Applied.NONE.value,
+        "due": photo_deadline if wish.waits_for_photo else now,
+        "priority": NORMAL,
+    }
+
+
+_DESIRED = ("desired", "content", "revision", "photo", "ending", "reason", "desired_at", "language", "priority")
+
+
+def _upsert(connection: Connection) -> Any:
+    statement = insert(connection, schema.postings)
+    new = statement.excluded
+    changes = {name: new[name] for name in _DESIRED}
+    changes["due"] = case((schema.postings.c.claim.is_(None), new.due), else_=schema.postings.c.due)
+    return statement.on_conflict_do_update(index_elements=["id"], set_=changes)
+
+
+def _due_now(now: float) -> Any:
+    """Look at it now; unless a step is in flight, whose end looks again by itself."""
+    return case((schema.postings.c.claim.is_(None), now), else_=schema.postings.c.due)
+
+
+def _take_away(now: float) -> Any:
+    return (
+        update(schema.postings)
+        .where(schema.postings.c.id == bindparam("p_id"))
+        .values(
+            desired=Desired.REFUSED.value,
+            content="",
+            photo="",
+            ending=False,
+            reason=bindparam("p_reason"),
+            revision=bindparam("p_revision"),
+            desired_at=now,
+            due=_due_now(now),
+            priority=URGENT,
+        )
+    )
+
+
+def hold_posting(connection: Connection, name: str, target: str, now: float) -> int:
+    """Take one target's posting away and keep it away: an operator's word outlasts updates. Gives how many."""
+    mine = and_(schema.postings.c.case_id == name, schema.postings.c.target == target)
+    values = {"desired": Desired.GONE.value, "held": True, "reason": Reason.OPERATOR.value, "ending": False}
+    changed = update(schema.postings).where(mine).values(values).values(content="", photo="")
+    return connection.execute(changed.values(desired_at=now, due=_due_now(now), priority=URGENT)).rowcount
+
+
+def groups(connection: Connection, name: str) -> list[Group]:
+    """Find the kinds, channels and languages of a case's postings."""
+    t = schema.postings.c
+    rows = connection.execute(select(t.kind, t.channel, t.language).where(t.case_id == name).distinct())
+    return [Group(Kind(kind), channel, language) for kind, channel, language in rows]
+
+
+def apply_endings(connection: Connection, after: Case, wishes: Iterable[GroupWish], now: float) -> None:
+    """Write an ending to all postings of a case, whole groups at a time: it must not wait for a list of 100,000."""
+    for wish in wishes:
+        t = schema.postings.c
+        mine = and_(
+            t.case_id == after.id,
+            t.kind == wish.group.kind.value,
+            t.channel == wish.group.channel,
+            t.language == wish.group.language,
+        )
+        untouched = and_(t.claim.is_(None), t.carried.is_(False), t.applied.in_(["none", "gone"]))
+        values: dict[str, Any] = {
+            "desired": Desired.GONE.value,
+            "content": "",
+            "photo": "",
+            "ending": False,
+            "revision": after.revision,
+            "reason": after.standing.value,
+            "desired_at": now,
+            "priority": URGENT,
+        }
+        if wish.forget:
+            values["carried"] = False
+        if wish.group.kind is Kind.POST:
+            mine = and_(mine, t.held.is_(False))
+        if wish.content:
+            name = contents.content_id(wish.content)
+            _keep_contents(connection, after.id, [(name, wish.content)])
+            values |= {"desired": Desired.SHOWN.value, "content": name, "ending": True}
+        if wish.spare_sent:
+            mine = and_(mine, or_(untouched, t.applied_photo != ""))
+        # What was never sent is cancelled here and now; the rest is due at once.
+        due = case((untouched, None), (t.claim.is_(None), now), else_=t.due)
+        connection.execute(update(schema.postings).where(mine).values(values).values(due=due))
+
+
+def _keep_contents(connection: Connection, name: str, made: Iterable[tuple[str, Content]]) -> None:
+    rows = [{"id": key, "case_id": name, "body": contents.dump(content)} for key, content in made]
+    if rows:
+        connection.execute(insert(connection, schema.contents).on_conflict_do_nothing(), rows)
+
+
+def _keep_targets(connection: Connection, wanted: Sequence[Target]) -> None:
+    rows = [{"id": target.digest, "name": target.id, "body": target.model_dump_json()} for target in wanted]
+    if rows:
+        connection.execute(insert(connection, schema.targets).on_conflict_do_nothing(), rows)
+
+
+def keep_decisions(connection: Connection, after: Case, judged: Sequence[Judged], now: float) -> None:
+    """Store every decision of one look at the targets, with its reason."""
+    if not judged:
+        return
+    table = schema.cases
+    connection.execute(update(table).where(table.c.id == after.id).values(plan=table.c.plan + 1))
+    plan = connection.scalar(select(table.c.plan).where(table.c.id == after.id))
+    rows = [
+        {
+            "case_id": after.id,
+            "plan": plan,
+            "revision": after.revision,
+            "target": one.target,
+            "channel": one.channel,
+            "allowed": one.decision.allowed,
+            "reason": one.decision.reason.value,
+            "rule": one.decision.rule,
+            "detail": one.decision.detail,
+            "at": now,
+        }
+        for one in judged
+    ]
+    connection.execute(schema.decisions.insert(), rows)

@@ -1,0 +1,277 @@
+"""The dispatcher's side of the store: one transaction a turn writes what came of steps and claims the next ones.
+
+The queue is a column: ``due`` says when to look at a posting again (now, a retry, a lease that runs out, a read-back),
+or nothing when it is settled. A claim is a durable intent: a posting whose lease ran out while something was being
+published is *unknown*, not *not published*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+from sqlalchemy import Connection, and_, case, select, update
+
+from bridge.core import content as contents
+from bridge.core.content import Content, Photo
+from bridge.core.errors import AdapterError, OutcomeUnknown, TransientError
+from bridge.core.posting import (
+    Applied,
+    Capabilities,
+    Kind,
+    Posting,
+    State,
+    Step,
+    next_step,
+)
+from bridge.core.retry import Done, Timing, after, due_for_renewal
+from bridge.core.target import Target
+from bridge.store import schema
+from bridge.store.database import Database, to_json
+from bridge.store.rows import (
+    CLAIM,
+    RESULT,
+    STATE,
+    WORK,
+    Finished,
+    Work,
+    claim_row,
+    journal_row,
+    notice_of,
+    result_row,
+    state_of,
+    what_to_tell,
+)
+from bridge.store.wishes import LATER, NORMAL, URGENT
+
+LEASE_MARGIN = 5.0  # seconds between a step's timeout and the end of its lease
+_CACHED = 2_000  # contents kept in memory
+
+_postings = schema.postings
+_t = _postings.c
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """How many steps an adapter may start: endings and retractions, and everything else."""
+
+    adapter: str
+    urgent: int
+    normal: int
+    busy: frozenset[str] = frozenset()  # targets with a step in flight
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one turn gave: steps to start, and whether there is more to claim at once."""
+
+    work: Sequence[Work]
+    more: bool
+
+
+class WorkStore:
+    """Claims due postings and writes what came of them. One per process."""
+
+    def __init__(
+        self,
+        database: Database,
+        adapters: Mapping[str, Capabilities],
+        find_target: Callable[[str, str], Target],
+        timing: Timing,
+        *,
+        worker: str,
+        tell: bool,
+        random: Random,
+    ) -> None:
+        self._database = database
+        self._adapters = adapters
+        self._find_target = find_target  # (digest, body) -> the target with its secret
+        self._timing = timing
+        self._worker = worker
+        self._tell = tell
+        self._random = random
+        self._contents: dict[str, Content] = {}
+        self._targets: dict[str, Target] = {}
+        self._crowded: set[str] = set()  # adapters where targets with many postings stand in the way of others
+        self._claims = 0
+
+    async def turn(self, finished: Sequence[Finished], slots: Sequence[Slots], now: float) -> Turn:
+        """Write results and claim due postings, in one transaction."""
+        return await self._database.write(lambda connection: self._turn(connection, finished, slots, now))
+
+    async def release_all(self, now: float) -> int:
+        """Declare every claim dead: for an embedded store, which only one bridge may use."""
+        dead = update(_postings).where(_t.due.is_not(None), _t.claim.is_not(None)).values(due=now)
+        return await self._database.write(lambda connection: connection.execute(dead).rowcount)
+
+    def _turn(self, connection: Connection, finished: Sequence[Finished], slots: Sequence[Slots], now: float) -> Turn:
+        if finished:
+            self._record(connection, finished, now)
+        work: list[Work] = []
+        more = False
+        for offer in slots:
+            mine, crowded = self._claim(connection, offer, now)
+            work += mine
+            more = more or crowded
+        if work:
+            connection.execute(CLAIM, [claim_row(one) for one in work])
+        return Turn([self._equip(connection, one, now) for one in work], more)
+
+    def _claim(self, connection: Connection, offer: Slots, now: float) -> tuple[list[Work], bool]:
+        """Claim what is due at one adapter, endings first, one posting a target."""
+        taken = set(offer.busy)
+        crowded = offer.adapter in self._crowded
+        rows: Sequence[Any] = ()
+        work: list[Work] = []
+        for priority in (URGENT, NORMAL, LATER):
+            free = (offer.urgent if priority == URGENT else offer.normal) - len(work)
+            if free <= 0:
+                continue
+            rows = self._due(connection, offer, priority, free, now)
+            for row in rows:
+                if row.target in taken:
+                    self._crowded.add(offer.adapter)
+                elif one := self._take(connection, row, now):
+                    taken.add(row.target)
+                    work.append(one)
+        if crowded and len(rows) == 0:
+            self._crowded.discard(offer.adapter)
+        return work, not crowded and offer.adapter in self._crowded
+
+    def _due(self, connection: Connection, offer: Slots, priority: int, free: int, now: float) -> Sequence[Any]:
+        due = select(*WORK, *STATE).where(_t.adapter == offer.adapter, _t.priority == priority, _t.due <= now)
+        if offer.adapter in self._crowded and offer.busy:
+            due = due.where(_t.target.not_in(offer.busy))
+        return connection.execute(due.order_by(_t.due).limit(free).with_for_update(skip_locked=True)).all()
+
+    def _take(self, connection: Connection, row: Any, now: float) -> Work | None:
+        """Choose the step for a due posting; what needs none is settled here and now."""
+        state, can = state_of(row), self._adapters[row.adapter]
+        if row.claim is not None:
+            self._take_over(connection, row, state, now)
+            return None
+        step = next_step(state, can) or self._upkeep(state, can, now)
+        if step is None:
+            connection.execute(update(_postings).where(_t.id == row.id).values(due=None))
+            return None
+        sends = step in (Step.PUBLISH, Step.UPDATE)
+        self._claims += 1
+        return Work(
+            posting=Posting(row.id, row.case_id, self._target(connection, row.target_row)),
+            channel=row.channel,
+            state=state,
+            step=step,
+            content=None,
+            content_id=state.content if sends else state.applied_content,
+            ending=state.ending if sends else state.applied_ending,
+            claim=f"{self._worker}/{self._claims}",
+            lease=now + can.timeout + LEASE_MARGIN,
+            since=now if sends else row.applied_at,
+        )
+
+    def _upkeep(self, state: State, can: Capabilities, now: float) -> Step | None:
+        """There is no gap: renew what would clear itself, or read back."""
+        if can.kind is not Kind.STATE or state.applied is Applied.NONE:
+            return None
+        if due_for_renewal(state, can, self._timing, now) and self._until(state.content, now) > state.shown_until + 1:
+            return Step.UPDATE
+        return Step.OBSERVE if can.can_observe else None
+
+    def _take_over(self, connection: Connection, row: Any, state: State, now: float) -> None:
+        """The worker that held this posting is gone: nobody knows what came of its step."""
+        lost = OutcomeUnknown("the worker stopped during this step")
+        done = Done(Step(row.doing), None, row.doing_content, row.doing_ending, lost)
+        can = self._adapters[row.adapter]
+        then = after(state, done, can, self._timing, now, self._random.random())
+        if done.step in (Step.OBSERVE, Step.FIND, Step.RETRACT):
+            then = replace(then, due=now)  # looking and taking away again harms nobody
+        connection.execute(RESULT, result_row(row.id, then, can, row.doing_since, row.verified_at))
+        connection.execute(schema.journal.insert(), journal_row(row.id, now, done, state.revision, 0.0))
+
+    def _record(self, connection: Connection, finished: Sequence[Finished], now: float) -> None:
+        """Write what came of steps. Desires may have changed meanwhile, so the rows are read again."""
+        ids = [one.work.posting.id for one in finished]
+        found = connection.execute(select(*WORK, *STATE).where(_t.id.in_(ids)).with_for_update())
+        rows = {row.id: row for row in found}
+        results, journal, notices = [], [], []
+        for one in finished:
+            row, work, done = rows[one.work.posting.id], one.work, one.done
+            journal.append(journal_row(row.id, now, done, work.state.revision, one.seconds))
+            if row.claim != work.claim:
+                self._fenced(connection, row, done, now)
+                continue
+            can = self._adapters[row.adapter]
+            then = after(state_of(row), done, can, self._timing, now, self._random.random())
+            looked = done.step in (Step.OBSERVE, Step.FIND) and not isinstance(done.result, AdapterError)
+            applied_at = row.applied_at if done.step is Step.OBSERVE else work.since or now
+            results.append(result_row(row.id, then, can, applied_at, now if looked else row.verified_at))
+            if isinstance(done.result, TransientError) and then.due:
+                self._spare_target(connection, row, then.due)
+            if self._tell and (what := what_to_tell(work, done, then)):
+                notices.append({"what": what, "body": to_json(notice_of(work, done, then.state, now))})
+        for table, values in ((schema.journal, journal), (schema.notices, notices)):
+            if values:
+                connection.execute(table.insert(), values)
+        if results:
+            connection.execute(RESULT, results)
+
+    def _fenced(self, connection: Connection, row: Any, done: Done, now: float) -> None:
+        """A step outlived its lease and someone else went on: what it did must be looked at, not forgotten."""
+        if done.step in (Step.PUBLISH, Step.UPDATE):
+            unknown = {"applied": Applied.UNKNOWN.value, "applied_content": done.content_id, "looks": 0}
+            due = case((_t.claim.is_(None), now), else_=_t.due)
+            connection.execute(update(_postings).where(_t.id == row.id).values(**unknown, due=due))
+
+    def _spare_target(self, connection: Connection, row: Any, until: float) -> None:
+        """A target that fails is not asked again by its other postings; endings still try for themselves."""
+        others = and_(_t.target_row == row.target_row, _t.claim.is_(None), _t.due < until, _t.priority > URGENT)
+        connection.execute(update(_postings).where(others, _t.id != row.id).values(due=until))
+
+    def _equip(self, connection: Connection, work: Work, now: float) -> Work:
+        """Give a claimed step what it sends or looks for."""
+        if not work.content_id:
+            return work
+        content = self._content(connection, work.content_id)
+        if work.step in (Step.PUBLISH, Step.UPDATE):
+            until = datetime.fromtimestamp(self._until(work.content_id, now), UTC)
+            leased = self._adapters[work.posting.target.adapter].leased
+            photo = self._photo(connection, content.photo)
+            content = replace(content, photo=photo, valid_until=until if leased else None)
+            return replace(work, content=content)
+        sought = replace(work.posting, attempted=content, attempted_at=datetime.fromtimestamp(work.since, UTC))
+        return replace(work, content=content, posting=sought)
+
+    def _until(self, content_id: str, now: float) -> float:
+        """Until when a board may show this without hearing from us; never past the alert's own end."""
+        content = self._contents.get(content_id)
+        expires = content.expires if content and content.expires else float("inf")
+        return min(now + self._timing.valid_for, max(expires, now + 1))
+
+    def _content(self, connection: Connection, name: str) -> Content:
+        if name not in self._contents:
+            body = connection.scalar(select(schema.contents.c.body).where(schema.contents.c.id == name))
+            _remember(self._contents, name, contents.load(body or ""))
+        return self._contents[name]
+
+    def _photo(self, connection: Connection, photo: Photo | None) -> Photo | None:
+        """Load a photo's bytes; ``None`` when they were erased meanwhile."""
+        if photo is None:
+            return None
+        t = schema.photos.c
+        data = connection.scalar(select(t.data).where(t.digest == photo.digest, t.state == "ready").limit(1))
+        return replace(photo, data=data) if data else None
+
+    def _target(self, connection: Connection, name: str) -> Target:
+        if name not in self._targets:
+            body = connection.scalar(select(schema.targets.c.body).where(schema.targets.c.id == name))
+            self._targets[name] = self._find_target(name, body or "")
+        return self._targets[name]
+
+
+def _remember(cache: dict[str, Any], name: str, value: Any) -> None:
+    if len(cache) >= _CACHED:
+        cache.pop(next(iter(cache)))
+    cache[name] = value
