@@ -183,7 +183,7 @@ class HttpSign:
                 return _Answer(verb, response.status, response.headers.get("Retry-After"), seen)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise TransientError(f"{verb}: no connection ({_cause(error)})") from error
-        except (aiohttp.InvalidURL, UnicodeError) as error:
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError) as error:
             raise PermanentError(f"{verb}: the address is not a usable URL") from error
         except TimeoutError as error:
             raise OutcomeUnknown(f"{verb}: no answer in {self._timeout.total:g} s") from error
