@@ -1,1 +1,1 @@
-"""."""
+"""How differences are closed: steps, photos, and the clock."""

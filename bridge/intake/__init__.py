@@ -1,1 +1,1 @@
-"""."""
+"""How events come in: one use case, whatever carries them."""

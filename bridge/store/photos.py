@@ -52,10 +52,3 @@ def keep_photo(connection: Connection, name: str, uri: str, photo: Photo | None,
     if photo:
         values = {"state": "ready", "digest": photo.digest, "data": photo.data, "error": ""}
     return bool(connection.execute(update(schema.photos).where(wanted).values(values)).rowcount)
-
-
-def stop_waiting_for_photo(connection: Connection, name: str, now: float) -> None:
-    """What waited for a photo goes now, with it or without."""
-    t = schema.postings.c
-    waiting = and_(t.case_id == name, t.applied == "none", t.claim.is_(None), t.attempts == 0, t.due > now)
-    connection.execute(update(schema.postings).where(waiting).values(due=now))

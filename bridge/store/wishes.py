@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, bindparam, case, or_, select, update
 from bridge.core import content as contents
 from bridge.core.case import Case
 from bridge.core.content import Content
-from bridge.core.planning import Existing, Group, GroupWish, Judged, Wish
+from bridge.core.planning import Existing, Group, GroupWish, Judged, Plan, Wish
 from bridge.core.posting import Applied, Capabilities, Desired, Kind
 from bridge.core.rules import Reason
 from bridge.core.target import Target
@@ -41,22 +41,21 @@ def start_anew(connection: Connection, name: str) -> None:
 def apply_wishes(
     connection: Connection,
     after: Case,
-    wishes: Sequence[Wish],
-    made: Mapping[str, Content],
+    plan: Plan,
     adapters: Mapping[str, Capabilities],
     now: float,
     photo_deadline: float,
 ) -> None:
     """Write what targets should show: new postings, and changed ones. A step in flight keeps its claim."""
-    _keep_contents(connection, after.id, made.items())
-    shown = [wish for wish in wishes if wish.target and wish.desired is Desired.SHOWN]
+    _keep_contents(connection, after.id, plan.contents.items())
+    shown = [wish for wish in plan.wishes if wish.target and wish.desired is Desired.SHOWN]
     _keep_targets(connection, [wish.target for wish in shown if wish.target])
     if shown:
         rows = [_row(after, wish, adapters, now, photo_deadline) for wish in shown]
         connection.execute(_upsert(connection), rows)
     refused = [
         {"p_id": wish.posting, "p_reason": wish.reason, "p_revision": after.revision}
-        for wish in wishes
+        for wish in plan.wishes
         if wish.desired is not Desired.SHOWN
     ]
     if refused:
@@ -211,3 +210,10 @@ def keep_decisions(connection: Connection, after: Case, judged: Sequence[Judged]
         for one in judged
     ]
     connection.execute(schema.decisions.insert(), rows)
+
+
+def stop_waiting(connection: Connection, name: str, now: float) -> None:
+    """What waited for a photo goes now, with it or without."""
+    t = schema.postings.c
+    waiting = and_(t.case_id == name, t.applied == "none", t.claim.is_(None), t.attempts == 0, t.due > now)
+    connection.execute(update(schema.postings).where(waiting).values(due=now))

@@ -1,0 +1,162 @@
+"""Closes the difference between what should be there and what is there. The whole loop is on this page.
+
+Each turn is one transaction that writes what came of finished steps and claims as many due postings as there are free
+slots, endings first. A slot is free again only when its result is durable, so a kill leaves at most the steps in
+flight in doubt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from random import Random
+
+import structlog
+
+from bridge.core.content import Content
+from bridge.core.errors import AdapterError, OutcomeUnknown, PermanentError, StoreUnavailable, TransientError
+from bridge.core.ports import Adapter
+from bridge.core.posting import Observation, Receipt, Step
+from bridge.core.retry import Breaker, Done, Timing
+from bridge.store.rows import Finished, Work
+from bridge.store.work import Slots, WorkStore
+
+POLL = 0.25  # seconds between looks when nobody wakes us: retries come due, another process wrote
+
+log = structlog.get_logger()
+
+
+class Dispatcher:
+    """Runs steps of many postings at a time, one at a time for each target."""
+
+    def __init__(
+        self,
+        store: WorkStore,
+        adapters: Mapping[str, Adapter],
+        timing: Timing,
+        *,
+        on_step: Callable[[Work, Finished], None],
+        random: Random,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._adapters = adapters
+        self._timing = timing
+        self._on_step = on_step
+        self._random = random
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._flying: dict[str, Work] = {}
+        self._finished: list[Finished] = []
+        self._breakers = {name: Breaker() for name in adapters}
+        self._stopping = False
+        self.not_ready: str | None = "has not looked at its postings yet"
+        self.last_turn = time.monotonic()
+
+    def wake(self) -> None:
+        """Look now: an event changed something, or a step ended."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Start no more steps; ``run`` returns when those in flight have ended and are written down."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Turn after turn, until stopped."""
+        async with asyncio.TaskGroup() as steps:
+            while not self._stopping or self._flying:
+                self._wake.clear()
+                try:
+                    more = await self._turn(steps)
+                except StoreUnavailable as error:
+                    self.not_ready, more = str(error), False
+                    log.warning("the store does not answer; trying again", error=str(error))
+                if not more:
+                    await self._sleep()
+
+    async def _turn(self, steps: asyncio.TaskGroup) -> bool:
+        finished = self._finished[:]
+        slots = [] if self._stopping else self._free_slots()
+        turn = await self._store.turn(finished, slots, self._clock())
+        del self._finished[: len(finished)]
+        for one in finished:
+            del self._flying[one.work.posting.id]
+        for work in turn.work:
+            self._flying[work.posting.id] = work
+            steps.create_task(self._step(work))
+        self.not_ready, self.last_turn = None, time.monotonic()
+        return turn.more or bool(self._finished)
+
+    async def _sleep(self) -> None:
+        try:
+            await asyncio.wait_for(self._wake.wait(), POLL)
+        except TimeoutError:
+            return
+
+    def _free_slots(self) -> list[Slots]:
+        """Offer each adapter's free slots; a few stay free for endings and retractions, always."""
+        offers = []
+        for name, adapter in self._adapters.items():
+            flying = [work.posting.target.id for work in self._flying.values() if work.posting.target.adapter == name]
+            most = adapter.capabilities.max_concurrency
+            free = self._breakers[name].slots(most - len(flying), len(flying), self._clock())
+            if free > 0:
+                offers.append(Slots(name, free, free - most // 4 if free > 1 else free, frozenset(flying)))
+        return offers
+
+    async def _step(self, work: Work) -> None:
+        """Run one step, whatever comes of it."""
+        started = time.perf_counter()
+        adapter = self._adapters[work.posting.target.adapter]
+        result: Receipt | Observation | AdapterError | None
+        try:
+            async with asyncio.timeout(adapter.capabilities.timeout):
+                result = await self._perform(adapter, work)
+        except AdapterError as error:
+            result = error
+        except TimeoutError:
+            result = OutcomeUnknown(f"no answer within {adapter.capabilities.timeout:g} s")
+        except Exception as error:  # noqa: BLE001 - the named boundary: a bug in an adapter must not stop the others
+            result = OutcomeUnknown(f"a fault in the adapter ({type(error).__name__})")
+        done = Done(work.step, work.content, work.content_id, work.ending, result)
+        finished = Finished(work, done, time.perf_counter() - started)
+        self._note(work, finished)
+        self._finished.append(finished)
+        self._wake.set()
+
+    async def _perform(self, adapter: Adapter, work: Work) -> Receipt | Observation | None:
+        """Ask the adapter for the one step."""
+        if self._clock() > work.lease:
+            raise TransientError("the step came too late: its lease had run out")
+        match work.step:
+            case Step.PUBLISH:
+                return await adapter.publish(work.posting, _content(work))
+            case Step.UPDATE:
+                return await adapter.update(work.receipt, _content(work))
+            case Step.OBSERVE:
+                return await adapter.observe(work.receipt)
+            case Step.FIND:
+                return await adapter.find(work.posting)
+            case Step.RETRACT:
+                await adapter.retract(work.receipt)
+                return None
+
+    def _note(self, work: Work, finished: Finished) -> None:
+        error = finished.done.result if isinstance(finished.done.result, AdapterError) else None
+        breaker = self._breakers[work.posting.target.adapter]
+        breaker.record(error, self._timing, self._clock(), self._random.random())
+        self._on_step(work, finished)
+        words = {"case": work.posting.case, "posting": work.posting.id, "target": work.posting.target.id}
+        if error:
+            level = log.error if isinstance(error, PermanentError) else log.warning
+            level("step failed", step=work.step.value, error=str(error), attempts=work.state.attempts + 1, **words)
+        else:
+            log.debug("step done", step=work.step.value, seconds=round(finished.seconds, 4), **words)
+
+
+def _content(work: Work) -> Content:
+    if work.content is None:
+        raise PermanentError("there is nothing to show")
+    return work.content

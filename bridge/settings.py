@@ -1,0 +1,219 @@
+"""Settings: ``bridge.yaml``, overridden by the environment and by secret files, as frozen models; all errors at once."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from bridge.core.errors import InvalidInput
+from bridge.core.events import explain
+from bridge.core.retry import Timing
+
+PREFIX = "BRIDGE_"
+DEFAULT_PATH = Path("config/bridge.yaml")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _seconds(minimum: float = 0.0) -> Any:
+    return Field(ge=minimum, le=10 * 365 * 86400)
+
+
+Seconds = Annotated[float, _seconds(0.001)]
+
+
+class StoreSettings(_Section):
+    """Where the bridge remembers."""
+
+    url: SecretStr = SecretStr("sqlite:///var/bridge.db")
+
+
+def _amqp(url: SecretStr) -> SecretStr:
+    value = url.get_secret_value()
+    if value and not value.startswith(("amqp://", "amqps://")):
+        raise ValueError("amqp://user:password@host/vhost, amqps://… or nothing")
+    return url
+
+
+class QueueSettings(_Section):
+    """The RabbitMQ that events come from; an empty ``url`` means none."""
+
+    url: Annotated[SecretStr, AfterValidator(_amqp)] = SecretStr("")
+    name: str = Field("burgernet.alerts", min_length=1, max_length=200)
+    exchange: str = "burgernet"
+    binding: str = "alert.#"
+    dead_exchange: str = "burgernet.dead"
+    status_exchange: str = "burgernet.status"
+    declare: bool = True
+    prefetch: int = Field(32, ge=1, le=2000)
+    delivery_limit: int = Field(20, ge=1, le=1000)
+    retry_max: Seconds = 30.0
+
+
+class WebSettings(_Section):
+    """The web server: health, readiness and metrics."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    public_url: str = ""
+
+
+class PhotoSettings(_Section):
+    """How photos are fetched. ``allow_hosts``: hosts (``name`` or ``name:port``) that may have an inside address."""
+
+    allow_hosts: tuple[str, ...] = ()
+    max_bytes: int = Field(8 * 1024 * 1024, ge=1024)
+    max_pixels: int = Field(40_000_000, ge=10_000)
+    max_side: int = Field(1600, ge=64)
+    timeout: Seconds = 10.0
+    wait: Seconds = 15.0
+
+
+class CaseSettings(_Section):
+    """What holds for every case."""
+
+    max_lifetime: Annotated[float, _seconds(60)] = 24 * 3600.0
+
+
+class DispatchSettings(_Section):
+    """How differences are closed; all times in seconds. See ``bridge.core.retry.Timing``."""
+
+    retry_base: Seconds = 1.0
+    retry_max: Seconds = 60.0
+    urgent_max: Seconds = 15.0
+    valid_for: Annotated[float, _seconds(10)] = 900.0
+    looks: tuple[Seconds, ...] = (2.0, 6.0, 15.0, 37.0)
+    late_looks: tuple[Seconds, ...] = (300.0, 3600.0)
+    checks: tuple[Seconds, ...] = (5.0, 60.0)
+    check_interval: Seconds = 300.0
+
+    @property
+    def timing(self) -> Timing:
+        """These times, for the core."""
+        return Timing(**dict(self))
+
+
+class LogSettings(_Section):
+    """``format``: json in production, console on a terminal, auto chooses by where the log goes."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+
+
+class ServiceSettings(_Section):
+    """The process. ``stop_timeout``: seconds that running steps get to end when the service stops."""
+
+    stop_timeout: Seconds = 20.0
+    name: str = ""
+
+
+class Settings(BaseSettings):
+    """Everything an administrator can set. Paths are relative to the file that names them."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
+
+    store: StoreSettings = StoreSettings()
+    queue: QueueSettings = QueueSettings()
+    web: WebSettings = WebSettings()
+    photos: PhotoSettings = PhotoSettings()
+    cases: CaseSettings = CaseSettings()
+    dispatch: DispatchSettings = DispatchSettings()
+    log: LogSettings = LogSettings()
+    service: ServiceSettings = ServiceSettings()
+    adapters: dict[str, dict[str, Any]] = {}
+    rules: str = ""
+    targets: str = ""
+    templates: str = ""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over secret files, and both over bridge.yaml."""
+        return env_settings, file_secret_settings, init_settings
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Settings, and the folder that their relative paths start from."""
+
+    settings: Settings
+    base: Path
+
+    def path(self, name: str) -> Path:
+        """Resolve a path that the settings name."""
+        return self.base / name
+
+
+def load_settings(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Loaded:
+    """Read the settings; raise ``InvalidInput`` with every fault at once.
+
+    Without ``path`` it is ``config/bridge.yaml`` if that is there, else the built-in defaults with the example rules,
+    targets and templates switched off.
+    """
+    environment = os.environ if environment is None else environment
+    chosen = path or (DEFAULT_PATH if DEFAULT_PATH.is_file() else None)
+    values = read_yaml(chosen) if chosen else {}
+    if not isinstance(values, dict):
+        raise InvalidInput(f"{chosen}: is not a mapping; allowed: the sections of bridge.yaml")
+    secrets = Path(environment.get(f"{PREFIX}SECRETS_DIR", "/run/secrets"))
+    unknown = _unknown_variables(environment)
+    try:
+        settings = Settings(_secrets_dir=secrets if secrets.is_dir() else None, **values)
+    except ValidationError as error:
+        raise InvalidInput(*unknown, *(f"{chosen or 'settings'}: {line}" for line in explain(error))) from None
+    if unknown:
+        raise InvalidInput(*unknown)
+    return Loaded(settings, chosen.resolve().parent if chosen else Path.cwd())
+
+
+def _unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """A mistyped variable would silently do nothing, so it is refused."""
+    known = {f"{PREFIX}SECRETS_DIR"} | {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    strange = [
+        name
+        for name in environment
+        if name.startswith(PREFIX) and not name.startswith("BRIDGE_TEST_") and name.split("__")[0].upper() not in known
+    ]
+    return [f"{name}: is not a setting; allowed: BRIDGE_<SECTION>__<KEY>" for name in sorted(strange)]
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML (or JSON) file safely; one clear line when it cannot be read."""
+    try:
+        text = path.read_text("utf-8")
+        return json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=_Loader)  # noqa: S506 - it is safe
+    except OSError as error:
+        raise InvalidInput(f"{path}: cannot be read ({error.strerror})") from None
+    except (UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" line {where.line + 1}," if where else ""
+        what = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise InvalidInput(f"{path}:{line} is not valid: {what}") from None
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """A safe loader that refuses a key that stands twice: the last one would win in silence."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        """Build a mapping; every key once."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if isinstance(key, str) and keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep=deep)
