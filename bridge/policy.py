@@ -35,11 +35,10 @@ class Configured:
 
 def adapter_configs(loaded: Loaded, types: Mapping[str, AdapterType]) -> dict[str, AdapterConfig]:
     """Read each adapter's own settings; file names in them are relative to bridge.yaml."""
-    problems: list[str] = []
     configs: dict[str, AdapterConfig] = {}
-    for name in loaded.settings.adapters:
-        if name not in types:
-            problems.append(f"adapters.{name}: is not installed; installed are {', '.join(sorted(types))}")
+    installed = ", ".join(sorted(types))
+    strange = sorted(set(loaded.settings.adapters) - set(types))
+    problems = [f"adapters.{name}: is not installed; installed are {installed}" for name in strange]
     for name, found in types.items():
         values = {
             key: str(loaded.path(value)) if key.endswith("_file") and isinstance(value, str) and value else value
@@ -112,9 +111,8 @@ def load_targets(
         name = entry.get("id", number) if isinstance(entry, dict) else number
         try:
             target = _target(entry, path.parent, types, capabilities)
-            if target.id in found:
-                raise InvalidInput("id: stands twice; every target has its own")
-            found[target.id] = target
+            if found.setdefault(target.id, target) is not target:
+                problems.append(f"{path}: target {name}: id: stands twice; every target has its own")
         except ValidationError as error:
             problems += [f"{path}: target {name}: {line}" for line in explain(error)]
         except InvalidInput as error:

@@ -1,4 +1,4 @@
-"""Settings: ``bridge.yaml``, overridden by the environment and by secret files, as frozen models; all errors at once."""
+"""Settings: ``bridge.yaml``, overridden by environment and secret files, as frozen models; all errors at once."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from bridge.core.alert import Ending, Outcome
 from bridge.core.case import Case, Standing, Verdict, fold, settle
 from bridge.core.content import Photo
 from bridge.core.errors import InvalidInput
-from bridge.core.events import ENDED, Ended, Event
+from bridge.core.events import Ended, Event
 from bridge.core.planning import Policy, plan_end, plan_open
 from bridge.store import cases, notices, photos, wishes
 from bridge.store.database import Connection, Database
@@ -172,7 +172,7 @@ class Intake:
             specversion="1.0",
             id=str(uuid4()),
             source=OPERATOR,
-            type=ENDED,
+            type="nl.burgernet.alert.ended",
             subject=case,
             time=time,
             data=Ending(outcome=Outcome.WITHDRAWN),
