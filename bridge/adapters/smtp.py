@@ -30,8 +30,6 @@ _QUIT_SECONDS = 5.0
 Command = Callable[[SMTP], Sequence[bytes]]
 Lost = Callable[[str], AdapterError]
 
-_way_lost: Lost = partial(TransientError, whole_adapter=True)
-
 
 class SmtpConfig(AdapterConfig):
     """How to reach the mail server. ``timeout`` bounds one mail, connecting included; times are in seconds."""
@@ -241,7 +239,7 @@ class SmtpPool:
         async with self._line(deadline) as line:
             async with _within(deadline, _way_lost):
                 _accepted("MAIL", await line.open(partial(_mail_command, mail)))
-            async with _within(deadline, TransientError):
+            async with _within(deadline, _mail_lost):
                 _accepted("RCPT", await line.ask(b"RCPT", f"TO:<{mail.recipient}>".encode()))
                 _accepted("DATA", await line.ask(b"DATA", expect=3))
                 line.write(mail.data)
@@ -271,6 +269,14 @@ class SmtpPool:
         finally:
             line.rest()
             self._lines.put_nowait(line)
+
+
+def _way_lost(why: str) -> AdapterError:
+    return TransientError(f"the mail server cannot be used: {why}", whole_adapter=True)
+
+
+def _mail_lost(why: str) -> AdapterError:
+    return TransientError(f"the mail was not sent: {why}")
 
 
 def _mail_command(mail: Mail, server: SMTP) -> Sequence[bytes]:
