@@ -115,7 +115,7 @@ class Case:
 def fold(case: Case, event: Event, received: datetime, max_lifetime: timedelta) -> tuple[Case, Verdict]:
     """Take one event into a case: the case after it, and what the event did."""
     registers = case.registers.join(event, received)
-    after = settle(replace(case, registers=registers), received, max_lifetime)
+    after = _stand(case, registers, received, max_lifetime)
     return after, _verdict(case.registers, registers, ending=isinstance(event, Ended))
 
 
@@ -131,13 +131,16 @@ def _verdict(before: Registers, after: Registers, *, ending: bool) -> Verdict:
 
 def settle(case: Case, now: datetime, max_lifetime: timedelta) -> Case:
     """Work out how a case stands at ``now``; the clock calls this when ``expires`` has passed."""
-    registers = case.registers
+    return _stand(case, case.registers, now, max_lifetime)
+
+
+def _stand(case: Case, registers: Registers, now: datetime, max_lifetime: timedelta) -> Case:
     if registers.is_over or registers.alert is None or registers.content is None:
         standing, expires = Standing.ENDED, None
     else:
         expires = registers.alert.expires or registers.content.time + max_lifetime
         standing = Standing.OPEN if expires > now else Standing.EXPIRED
-    after = replace(case, standing=standing, expires=expires)
+    after = replace(case, registers=registers, standing=standing, expires=expires)
     return replace(after, revision=case.revision + 1) if _visible(after) != _visible(case) else after
 
 

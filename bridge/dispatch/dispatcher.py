@@ -51,6 +51,7 @@ class Dispatcher:
         self._finished: list[Finished] = []
         self._breakers = {name: Breaker() for name in adapters}
         self._stopping = False
+        self._ended = asyncio.Event()
         self.not_ready: str | None = "has not looked at its postings yet"
         self.last_turn = time.monotonic()
 
@@ -58,10 +59,11 @@ class Dispatcher:
         """Look now: an event changed something, or a step ended."""
         self._wake.set()
 
-    def stop(self) -> None:
-        """Start no more steps; ``run`` returns when those in flight have ended and are written down."""
+    async def stop(self) -> None:
+        """Start no more steps, and wait until those in flight have ended and are written down."""
         self._stopping = True
         self._wake.set()
+        await self._ended.wait()
 
     async def run(self) -> None:
         """Turn after turn, until stopped."""
@@ -75,6 +77,7 @@ class Dispatcher:
                     log.warning("the store does not answer; trying again", error=str(error))
                 if not more:
                     await self._sleep()
+        self._ended.set()
 
     async def _turn(self, steps: asyncio.TaskGroup) -> bool:
         finished = self._finished[:]

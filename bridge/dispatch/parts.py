@@ -1,0 +1,107 @@
+"""The small parts beside the dispatcher: the clock that lets alerts expire, and the photos of cases."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from bridge.core.content import Photo
+from bridge.core.errors import PermanentError, StoreUnavailable, TransientError
+from bridge.dispatch.photo_fetch import PhotoFetcher
+from bridge.intake.accept import Intake
+from bridge.store import photos
+from bridge.store.database import Database
+
+log = structlog.get_logger()
+
+
+class Expiry:
+    """Closes cases whose time has passed, within a second."""
+
+    interval = 1.0
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+        self.not_ready: str | None = None
+
+    async def run(self) -> None:
+        """Look every second, for ever."""
+        while True:
+            try:
+                await self._intake.expire()
+                self.not_ready = None
+            except StoreUnavailable as error:
+                self.not_ready = str(error)
+            await asyncio.sleep(self.interval)
+
+
+class PhotoDesk:
+    """Fetches each case's photo once, and gives it to the intake; a photo that does not come in time is left out."""
+
+    most = 4  # at a time
+
+    def __init__(
+        self, database: Database, intake: Intake, fetcher: PhotoFetcher, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._database = database
+        self._intake = intake
+        self._fetcher = fetcher
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._fetching: set[tuple[str, str]] = set()
+        self.not_ready: str | None = None
+
+    def wake(self) -> None:
+        """Look now: an event may have brought a photo."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Look when woken, and once a second for what another process brought."""
+        async with asyncio.TaskGroup() as fetches:
+            while True:
+                self._wake.clear()
+                try:
+                    wanted = await self._database.read(photos.wanted_photos)
+                    self.not_ready = None
+                except StoreUnavailable as error:
+                    self.not_ready, wanted = str(error), []
+                for case, uri, deadline in wanted:
+                    if (case, uri) not in self._fetching and len(self._fetching) < self.most:
+                        self._fetching.add((case, uri))
+                        fetches.create_task(self._fetch(case, uri, deadline))
+                try:
+                    await asyncio.wait_for(self._wake.wait(), 1.0)
+                except TimeoutError:
+                    continue
+
+    async def _fetch(self, case: str, uri: str, deadline: float) -> None:
+        photo, error = None, "it did not come in time"
+        try:
+            async with asyncio.timeout(max(0.0, deadline - self._clock())):
+                photo, error = await self._try(uri)
+        except TimeoutError:
+            log.warning("photo left out", case=case, error=error)
+        try:
+            await self._intake.keep_photo(case, uri, photo, error)
+        except StoreUnavailable as unavailable:
+            self.not_ready = str(unavailable)  # it stays wanted, and is left out after its deadline
+        finally:
+            self._fetching.discard((case, uri))
+            self._wake.set()
+
+    async def _try(self, uri: str) -> tuple[Photo | None, str]:
+        """Try until the deadline cuts it short; a refusal is final."""
+        wait = 0.5
+        while True:
+            try:
+                return await self._fetcher.fetch(uri), ""
+            except PermanentError as error:
+                log.warning("photo left out", error=str(error))
+                return None, str(error)
+            except TransientError as error:
+                log.info("photo not there yet", error=str(error))
+                await asyncio.sleep(wait)
+                wait *= 2
