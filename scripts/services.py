@@ -95,6 +95,22 @@ def up(servers: Sequence[Server], *, fsync: bool) -> int:
     return 1 if missing and in_ci else 0
 
 
+def down(servers: Sequence[Server]) -> int:
+    """Stop both, and what they started beside them."""
+    for server in servers:
+        server.down()
+    return 0
+
+
+def remove(servers: Sequence[Server], state: State) -> int:
+    """Stop both and erase their data."""
+    down(servers)
+    for place in (state.get("postgres_data"), HOME):
+        if place:
+            shutil.rmtree(place, ignore_errors=True)
+    return 0
+
+
 def status(servers: Sequence[Server]) -> int:
     """Print one line a server; exit code 1 unless both answer."""
     answers = [server.speaks(server.url) for server in servers]
@@ -127,7 +143,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--no-fsync", action="store_true", help="a faster PostgreSQL that a power cut may corrupt")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("up", "down", "status"):
+    for name in ("up", "down", "status", "remove"):
         commands.add_parser(name)
     for name in ("stop", "start", "kill", "restart"):
         commands.add_parser(name).add_argument("server", choices=(RabbitMQ.name, Postgres.name))
@@ -135,7 +151,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run one command; two at the same time wait for each other."""
+    """Run one command; a second one at the same time waits."""
     HOME.mkdir(exist_ok=True)
     with (HOME / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -146,9 +162,9 @@ def run(options: argparse.Namespace) -> int:
         if options.command == "status":
             return status(servers)
         if options.command == "down":
-            for server in servers:
-                server.down()
-            return 0
+            return down(servers)
+        if options.command == "remove":
+            return remove(servers, state)
         chosen = next(server for server in servers if server.name == options.server)
         return break_or_mend(chosen, options.command, fsync=not options.no_fsync)
 

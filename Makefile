@@ -1,0 +1,58 @@
+# Run `make` to see what there is. ARGS goes to the command: make test ARGS="-k zombie".
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+BIN := .venv/bin
+SERVICES = $$(scripts/venv python) scripts/services.py
+export PYTHON
+
+.PHONY: help setup demo run test check lint bench services services-down secrets lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.dev ## make .venv with everything: the bridge, its tests and tools
+	@echo "setup: .venv is ready"
+
+demo: .venv/.runtime ## play a whole case on simulated boards, mail and Facebook (needs only Python and make)
+	@$(BIN)/burgernet-bridge demo $(ARGS)
+
+run: .venv/.runtime ## run the bridge with config/bridge.yaml
+	@exec $(BIN)/burgernet-bridge run $(ARGS)
+
+test: .venv/.dev services ## run every test against a real RabbitMQ and PostgreSQL
+	@scripts/with-services scripts/test $(ARGS)
+
+lint: .venv/.dev ## ruff, mypy and the import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy --strict scripts
+	$(BIN)/lint-imports
+
+check: lint test ## everything that CI checks: lint and test
+
+bench: .venv/.dev services ## measure latency, throughput and memory beside bare versions
+	@scripts/with-services $(BIN)/python -m benchmarks $(ARGS)
+
+services: ## start a RabbitMQ and a PostgreSQL for tests (data in .services/)
+	@$(SERVICES) up
+
+services-down: ## stop them
+	@$(SERVICES) down
+
+secrets: ## make random passwords for docker compose in deploy/secrets/ (existing ones stay)
+	@deploy/create-secrets
+
+lock: ## pin the requirements again (newer releases: make lock ARGS=--upgrade)
+	@scripts/lock $(ARGS)
+
+clean: ## stop the services and remove .venv, .services and caches (not var/, which holds your data)
+	@[ ! -d .services ] || $(SERVICES) remove
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.runtime: requirements.txt pyproject.toml
+	@scripts/venv runtime
+
+.venv/.dev: requirements.txt requirements-dev.txt pyproject.toml
+	@scripts/venv dev
