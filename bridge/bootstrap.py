@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import os
 import socket
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from random import Random
-from typing import IO
 
 import aiohttp
 import structlog
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from bridge.adapters.registry import AdapterType, Resources, find_adapters
-from bridge.core.errors import BridgeError, InvalidInput, StoreUnavailable
-from bridge.core.ports import Adapter
+from bridge import __version__
+from bridge.adapters.registry import Resources, find_adapters
+from bridge.core.case import Verdict
+from bridge.core.content import Content
+from bridge.core.errors import BridgeError, InvalidInput, PermanentError, StoreUnavailable
+from bridge.core.events import Event
+from bridge.core.planning import Policy
+from bridge.core.ports import Adapter, AdminOutbox
+from bridge.core.posting import Posting
 from bridge.core.target import Target
 from bridge.dispatch.dispatcher import Dispatcher
 from bridge.dispatch.parts import Expiry, PhotoDesk
@@ -30,7 +36,8 @@ from bridge.intake.status import StatusPublisher
 from bridge.policy import Configured, adapter_configs, load_policy, with_secret
 from bridge.service import Part, Service, Stop
 from bridge.settings import Loaded
-from bridge.store.database import Database
+from bridge.store import cases
+from bridge.store.database import Database, read_url
 from bridge.store.migrate import is_current, migrate
 from bridge.store.notices import Notices
 from bridge.store.reading import AdminOutboxStore
@@ -41,56 +48,49 @@ from bridge.web.server import WebServer, make_app
 log = structlog.get_logger()
 
 
+class Bell:
+    """Rings for everyone who must look now: the intake rings, the dispatcher and the photo desk listen."""
+
+    def __init__(self) -> None:
+        self.listeners: list[Callable[[], None]] = []
+
+    def ring(self) -> None:
+        """Tell all listeners."""
+        for listener in self.listeners:
+            listener()
+
+
 @dataclass(frozen=True)
 class Bridge:
     """A bridge, put together: everything a command may need of it."""
 
     loaded: Loaded
     database: Database
-    adapters: dict[str, Adapter]
+    adapters: Mapping[str, Adapter]
     configured: Configured
     intake: Intake
+    bell: Bell
+
+    @property
+    def policy(self) -> Policy:
+        """What decides."""
+        return self.configured.policy
+
+    async def accept(self, event: Event) -> Verdict:
+        """Take one event in."""
+        return (await self.intake.accept(event)).verdict
+
+    def find_target(self, digest: str, body: str) -> Target:
+        """Find a target by its digest: as it is configured, else as it was when something was put there."""
+        for target in self.policy.targets:
+            if target.digest == digest:
+                return target
+        return with_secret(Target.model_validate_json(body))
 
 
 def open_database(loaded: Loaded) -> Database:
     """Open the store of the settings; a relative SQLite path starts at the working directory."""
     return Database(loaded.settings.store.url.get_secret_value())
-
-
-@asynccontextmanager
-async def open_adapters(loaded: Loaded, database: Database) -> AsyncIterator[dict[str, Adapter]]:
-    """Open every installed adapter with its own settings."""
-    types = find_adapters()
-    configs = adapter_configs(loaded, types)
-    async with AsyncExitStack() as stack:
-        connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60)
-        session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
-        resources = Resources(await stack.enter_async_context(session), AdminOutboxStore(database))
-        yield {
-            name: await stack.enter_async_context(found(configs[name], resources)) for name, found in types.items()
-        }
-
-
-@asynccontextmanager
-async def open_bridge(loaded: Loaded, *, wakers: list[object] | None = None) -> AsyncIterator[Bridge]:
-    """Put a bridge together on a database that is up to date; ``InvalidInput`` names every fault of the files."""
-    database = open_database(loaded)
-    try:
-        await prepare(database)
-        async with open_adapters(loaded, database) as adapters:
-            capabilities = {name: adapter.capabilities for name, adapter in adapters.items()}
-            configured = load_policy(loaded, find_adapters(), capabilities)
-            intake = Intake(
-                database,
-                lambda: configured.policy,
-                max_lifetime=timedelta(seconds=loaded.settings.cases.max_lifetime),
-                photo_wait=loaded.settings.photos.wait,
-                tell=bool(loaded.settings.queue.url.get_secret_value()),
-                wake=lambda: [waker() for waker in wakers or ()],  # type: ignore[operator]
-            )
-            yield Bridge(loaded, database, adapters, configured, intake)
-    finally:
-        await database.close()
 
 
 async def prepare(database: Database) -> None:
@@ -99,3 +99,174 @@ async def prepare(database: Database) -> None:
         await migrate(database)
     elif not await is_current(database):
         raise BridgeError("the database has another schema than this version needs; run: burgernet-bridge migrate")
+
+
+@asynccontextmanager
+async def open_adapters(loaded: Loaded, outbox: AdminOutbox) -> AsyncIterator[dict[str, Adapter]]:
+    """Open every installed adapter with its own settings."""
+    types = find_adapters()
+    configs = adapter_configs(loaded, types)
+    connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60)
+    cookies = aiohttp.DummyCookieJar()
+    async with AsyncExitStack() as stack, aiohttp.ClientSession(connector=connector, cookie_jar=cookies) as session:
+        resources = Resources(session, outbox)
+        yield {name: await stack.enter_async_context(found(configs[name], resources)) for name, found in types.items()}
+
+
+@asynccontextmanager
+async def open_bridge(loaded: Loaded) -> AsyncIterator[Bridge]:
+    """Put a bridge together; ``InvalidInput`` names every fault of the files."""
+    database = open_database(loaded)
+    try:
+        async with open_adapters(loaded, AdminOutboxStore(database)) as adapters:
+            capabilities = {name: adapter.capabilities for name, adapter in adapters.items()}
+            configured = load_policy(loaded, find_adapters(), capabilities)
+            await _prepare_patiently(database)
+            bell = Bell()
+            intake = Intake(
+                database,
+                lambda: configured.policy,
+                max_lifetime=timedelta(seconds=loaded.settings.cases.max_lifetime),
+                photo_wait=loaded.settings.photos.wait,
+                tell=bool(loaded.settings.queue.url.get_secret_value()),
+                wake=bell.ring,
+            )
+            yield Bridge(loaded, database, adapters, configured, intake, bell)
+    finally:
+        await database.close()
+
+
+async def _prepare_patiently(database: Database) -> None:
+    """Wait a while for a database that is not there yet: machines start in any order."""
+    patient = AsyncRetrying(
+        retry=retry_if_exception_type(StoreUnavailable),
+        wait=wait_random_exponential(multiplier=0.5, max=10),
+        stop=stop_after_delay(120),
+        before_sleep=lambda state: log.warning("the store is not there yet", tries=state.attempt_number),
+        reraise=True,
+    )
+    await patient(prepare, database)
+
+
+async def serve(loaded: Loaded) -> None:
+    """Run the whole bridge until it is told to stop."""
+    with _only_one(loaded):
+        async with open_bridge(loaded) as bridge, _photo_fetcher(loaded) as fetcher:
+            service = await _assemble(bridge, fetcher)
+            log.info("starting", version=__version__, targets=len(bridge.policy.targets), worker=_worker(loaded))
+            await service.run()
+
+
+async def _assemble(bridge: Bridge, fetcher: PhotoFetcher) -> Service:
+    settings, database, metrics = bridge.loaded.settings, bridge.database, Metrics()
+    timing = settings.dispatch.timing
+    capabilities = bridge.policy.adapters
+    tell = bool(settings.queue.url.get_secret_value())
+    store = WorkStore(
+        database,
+        capabilities,
+        bridge.find_target,
+        timing,
+        worker=_worker(bridge.loaded),
+        tell=tell,
+        random=Random(),
+    )
+    if database.is_sqlite:
+        await store.release_all(time.time())
+    await bridge.intake.replan(bridge.configured.digest)
+    dispatcher = Dispatcher(store, bridge.adapters, timing, on_step=metrics.step, random=Random())
+    photos = PhotoDesk(database, bridge.intake, fetcher)
+    bridge.bell.listeners += [dispatcher.wake, photos.wake]
+    parts: dict[str, Part] = {"dispatcher": dispatcher, "photos": photos, "expiry": Expiry(bridge.intake)}
+    stops = [Stop("dispatcher", dispatcher.stop)]
+    if tell:
+        queue = AmqpIntake(settings.queue, bridge.accept, metrics.event)
+        parts["queue"] = queue
+        parts["status"] = StatusPublisher(settings.queue, Notices(database), await _instance(database))
+        stops.insert(0, Stop("queue", queue.stop_consuming))
+    web = WebServer(settings.web, make_app(parts, database, metrics))
+    parts["web"] = web
+    return Service(parts, stops, settings.service.stop_timeout)
+
+
+def _photo_fetcher(loaded: Loaded) -> PhotoFetcher:
+    photos = loaded.settings.photos
+    return PhotoFetcher(
+        frozenset(photos.allow_hosts),
+        max_bytes=photos.max_bytes,
+        max_pixels=photos.max_pixels,
+        max_side=photos.max_side,
+        timeout=photos.timeout,
+    )
+
+
+def _worker(loaded: Loaded) -> str:
+    return loaded.settings.service.name or f"{socket.gethostname()[:30]}/{os.getpid()}"
+
+
+async def _instance(database: Database) -> str:
+    """Name this bridge for good, so that the ids of its status events never clash with another's."""
+    return await database.write(cases.instance_name)
+
+
+@contextmanager
+def _only_one(loaded: Loaded) -> Iterator[None]:
+    """Hold the embedded store alone: two dispatchers on one SQLite would take each other for dead."""
+    url = read_url(loaded.settings.store.url.get_secret_value())
+    if url.get_backend_name() != "sqlite":
+        yield
+        return
+    database = Path(url.database or "")
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with database.with_name(f"{database.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise BridgeError(f"another bridge runs on {database}; one at a time, or use PostgreSQL") from None
+        yield
+
+
+@asynccontextmanager
+async def open_policy(loaded: Loaded) -> AsyncIterator[tuple[dict[str, Adapter], Configured]]:
+    """Open adapters and policy without a store, for questions that change nothing."""
+    async with open_adapters(loaded, _NoOutbox()) as adapters:
+        capabilities = {name: adapter.capabilities for name, adapter in adapters.items()}
+        yield adapters, load_policy(loaded, find_adapters(), capabilities)
+
+
+class _NoOutbox:
+    async def put(self, posting: Posting, content: Content) -> None:
+        raise PermanentError(f"nothing is kept here: {posting.id}, revision {content.revision}")
+
+
+async def check(loaded: Loaded) -> str:
+    """Check all files; say in one line that they are good, or raise ``InvalidInput`` with every fault."""
+    problems: list[str] = []
+    types = find_adapters()
+    configs = {name: found.Config() for name, found in types.items()}
+    try:
+        read_url(loaded.settings.store.url.get_secret_value())
+    except InvalidInput as error:
+        problems += error.problems
+    try:
+        configs = adapter_configs(loaded, types)
+    except InvalidInput as error:
+        problems += error.problems
+    async with aiohttp.ClientSession() as session:
+        resources = Resources(session, _NoOutbox())
+        capabilities = {}
+        for name, found in types.items():
+            try:
+                capabilities[name] = found(configs[name], resources).capabilities
+            except InvalidInput as error:
+                problems += [f"adapters.{name}: {line}" for line in error.problems]
+                capabilities[name] = found(found.Config(), resources).capabilities
+    try:
+        configured = load_policy(loaded, types, capabilities)
+        problems += configured.templates.check()
+    except InvalidInput as error:
+        problems += error.problems
+    if problems:
+        raise InvalidInput(*problems)
+    policy = configured.policy
+    return f"good: {len(policy.targets)} targets, {len(policy.rules)} rules, templates complete"

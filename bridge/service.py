@@ -24,7 +24,7 @@ class Part(Protocol):
         ...
 
 
-class PartDied(Exception):  # noqa: N818 - it is what happened
+class PartDied(Exception):
     """A part of the service ended by itself; the message says which and why."""
 
 

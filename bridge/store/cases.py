@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, and_, select, update
@@ -106,3 +107,10 @@ def note_fact(connection: Connection, name: str, value: str) -> None:
     """Keep a small fact about the whole bridge."""
     statement = insert(connection, schema.facts).values(name=name, value=value)
     connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
+
+
+def instance_name(connection: Connection) -> str:
+    """Name this store, once for all."""
+    if not fact(connection, "instance"):
+        note_fact(connection, "instance", uuid4().hex[:12])
+    return fact(connection, "instance")

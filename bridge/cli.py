@@ -1,0 +1,345 @@
+"""The commands of ``burgernet-bridge``; thin: each opens what it needs, asks, and prints."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Coroutine, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+
+from bridge import __version__, bootstrap, logs, questions, show
+from bridge.core.errors import BridgeError, InvalidInput
+from bridge.core.events import Event, Opened, Updated, json_schema, parse_structured
+from bridge.intake import dead_letters
+from bridge.intake.amqp import send_events
+from bridge.service import PartDied
+from bridge.settings import Loaded, load_settings
+from bridge.store import reading
+from bridge.store.migrate import migrate as run_migrations
+
+T = TypeVar("T")
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", help="A bridge.yaml; default config/bridge.yaml, else built-in defaults.", metavar="PATH"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON alone.")]
+LanguageOption = Annotated[
+    Literal["nl", "en"], typer.Option("--language", help="Language of headings and reasons: nl or en.")
+]
+
+app = typer.Typer(
+    help="Puts Burgernet alerts on boards, in mailboxes, on Facebook and in admins' outboxes, and takes them back.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+rules_app = typer.Typer(help="What may go where, and why.", no_args_is_help=True)
+dead_app = typer.Typer(help="Messages that could not be read, or kept failing.", no_args_is_help=True)
+targets_app = typer.Typer(help="The places where alerts are shown.", no_args_is_help=True)
+app.add_typer(rules_app, name="rules")
+app.add_typer(dead_app, name="dead-letters")
+app.add_typer(targets_app, name="targets")
+
+
+def main() -> None:
+    """Run the command line; configuration and usage errors exit with 2, all others with 1."""
+    try:
+        app()
+    except InvalidInput as error:
+        _fail(error.problems, 2)
+    except (BridgeError, PartDied) as error:
+        _fail([str(error)], 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def _fail(lines: Sequence[str], code: int) -> NoReturn:
+    for line in lines:
+        sys.stderr.write(f"error: {line}\n")
+    sys.exit(code)
+
+
+def _load(config: Path | None, *, quiet: bool = True) -> Loaded:
+    loaded = load_settings(config)
+    logs.configure(loaded.settings.log.model_copy(update={"level": "error"}) if quiet else loaded.settings.log)
+    return loaded
+
+
+def _wait(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(work)
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    context: typer.Context,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Puts Burgernet alerts on boards, in mailboxes, on Facebook and in admins' outboxes, and takes them back."""
+    if show_version:
+        sys.stdout.write(f"{__version__}\n")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        raise typer.Exit(2)
+
+
+@app.command()
+def run(config: ConfigOption = None) -> None:
+    """Run the bridge as a service, until SIGTERM or SIGINT."""
+    loaded = _load(config, quiet=False)
+    _wait(bootstrap.serve(loaded))
+
+
+@app.command()
+def demo(
+    serve: Annotated[bool, typer.Option("--serve", help="Leave everything running to play with.")] = False,
+) -> None:
+    """Show the main job on embedded parts: alerts go out, are corrected, and are taken back."""
+    from bridge.demo.play import play  # noqa: PLC0415 - the demo and its simulators are no part of the service
+
+    raise typer.Exit(_wait(play(serve=serve)))
+
+
+@app.command()
+def check(config: ConfigOption = None) -> None:
+    """Check settings, rules, targets and templates; print every error at once."""
+
+    async def work() -> str:
+        loaded = _load(config)
+        return await bootstrap.check(loaded)
+
+    sys.stdout.write(_wait(work()) + "\n")
+
+
+@app.command()
+def migrate(config: ConfigOption = None) -> None:
+    """Bring the database to the schema of this version."""
+
+    async def work() -> None:
+        database = bootstrap.open_database(_load(config))
+        try:
+            await run_migrations(database)
+        finally:
+            await database.close()
+
+    _wait(work())
+    sys.stdout.write("the database has the schema of this version\n")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the events."""
+    _print_json(json_schema())
+
+
+@app.command()
+def send(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Events as JSON, one a file; - reads stdin.")],
+    config: ConfigOption = None,
+) -> None:
+    """Send events to the queue, or straight in when no queue is configured."""
+    loaded = _load(config)
+    events = _read_events(files)
+
+    async def work() -> None:
+        if loaded.settings.queue.url.get_secret_value():
+            await send_events(loaded.settings.queue, [body for body, _ in events])
+            for _, event in events:
+                sys.stdout.write(f"{event.subject}: {event.type.rpartition('.')[2]} is on the queue\n")
+            return
+        async with bootstrap.open_bridge(loaded) as bridge:
+            for _, event in events:
+                accepted = await bridge.intake.accept(event)
+                what = f"{event.type.rpartition('.')[2]} {accepted.verdict}"
+                sys.stdout.write(f"{event.subject}: {what}; case {accepted.standing}, revision {accepted.revision}\n")
+
+    _wait(work())
+
+
+def _read_events(files: Sequence[str]) -> list[tuple[bytes, Event]]:
+    """Read and check all files before any is sent."""
+    events: list[tuple[bytes, Event]] = []
+    problems: list[str] = []
+    for name in files:
+        try:
+            body = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+            events.append((body, parse_structured(body)))
+        except OSError as error:
+            problems.append(f"{name}: cannot be read ({error.strerror})")
+        except InvalidInput as error:
+            problems += [f"{name}: {line}" for line in error.problems]
+    if problems:
+        raise InvalidInput(*problems)
+    return events
+
+
+@app.command()
+def status(
+    case: Annotated[str | None, typer.Argument(metavar="CASE")] = None,
+    as_json: JsonOption = False,
+    language: LanguageOption = "nl",
+    config: ConfigOption = None,
+) -> None:
+    """Show what every target of a case should show, and what it does show."""
+    found = _read(config, lambda connection: reading.status(connection, case, language))
+    if case and not found["cases"]:
+        raise BridgeError(f"case: {case!r} is not known")
+    if as_json:
+        _print_json(found)
+    else:
+        show.status(Console(), found, language)
+
+
+def _read(config: Path | None, look: Any) -> Any:
+    async def work() -> Any:
+        database = bootstrap.open_database(_load(config))
+        try:
+            await bootstrap.prepare(database)
+            return await database.read(look)
+        finally:
+            await database.close()
+
+    return _wait(work())
+
+
+@app.command()
+def retract(
+    case: Annotated[str, typer.Argument(metavar="CASE")],
+    target: Annotated[str | None, typer.Option("--target", help="Only this target; the case goes on.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Take a case back everywhere (it ends as withdrawn, and people are told), or take it off one target."""
+    loaded = _load(config)
+
+    async def work() -> str:
+        async with bootstrap.open_bridge(loaded) as bridge:
+            if target:
+                await bridge.intake.hold(case, target)
+                return f"{case}: is taken off {target}, and stays off"
+            accepted = await bridge.intake.withdraw(case)
+            return f"{case}: withdrawn ({accepted.verdict}); everything is taken back"
+
+    sys.stdout.write(_wait(work()) + "\n")
+
+
+@app.command()
+def outbox(
+    admin: Annotated[str, typer.Argument(metavar="ADMIN", help="The address of an outbox target.")],
+    as_json: JsonOption = False,
+    language: LanguageOption = "nl",
+    config: ConfigOption = None,
+) -> None:
+    """Show what a group admin finds in the outbox, newest last, ready to forward."""
+    messages = _read(config, lambda connection: reading.outbox(connection, admin))
+    if as_json:
+        _print_json({"admin": admin, "messages": messages})
+    else:
+        show.outbox(Console(), messages, language)
+
+
+@rules_app.command("matrix")
+def rules_matrix(as_json: JsonOption = False, language: LanguageOption = "nl", config: ConfigOption = None) -> None:
+    """Print for each category and channel whether it may go there, and the rule that decides."""
+
+    async def work() -> list[dict[str, Any]]:
+        async with bootstrap.open_policy(_load(config)) as (_, configured):
+            return questions.matrix(configured.policy, language)
+
+    rows = _wait(work())
+    if as_json:
+        _print_json({"matrix": rows})
+    else:
+        show.matrix(Console(), rows, language)
+
+
+@rules_app.command("explain")
+def rules_explain(
+    event: Annotated[str, typer.Argument(metavar="EVENT", help="An opened or updated event as JSON; - reads stdin.")],
+    as_json: JsonOption = False,
+    language: LanguageOption = "nl",
+    config: ConfigOption = None,
+) -> None:
+    """Say for every target whether an alert would go there, and why. Nothing is sent."""
+    [(_, read)] = _read_events([event])
+    if not isinstance(read, (Opened, Updated)):
+        raise InvalidInput(f"{event}: type: an ending passes no rule; allowed: an opened or updated event")
+
+    async def work() -> list[dict[str, Any]]:
+        loaded = _load(config)
+        lifetime = timedelta(seconds=loaded.settings.cases.max_lifetime)
+        async with bootstrap.open_policy(loaded) as (_, configured):
+            return questions.explain(configured.policy, read, lifetime, language)
+
+    rows = _wait(work())
+    if as_json:
+        _print_json({"case": read.subject, "targets": rows})
+    else:
+        show.explained(Console(), rows, language)
+
+
+def _queue(config: Path | None) -> Any:
+    loaded = _load(config)
+    if not loaded.settings.queue.url.get_secret_value():
+        raise InvalidInput("queue.url: is empty; dead letters need a queue")
+    return loaded.settings.queue
+
+
+@dead_app.command("list")
+def dead_list(
+    as_json: JsonOption = False,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
+    language: LanguageOption = "nl",
+    config: ConfigOption = None,
+) -> None:
+    """List the dead letters, oldest first, with the reason."""
+    letters = [letter.summary() for letter in _wait(dead_letters.list_dead(_queue(config), limit))]
+    if as_json:
+        _print_json({"dead_letters": letters})
+    else:
+        show.dead_letters(Console(), letters, language)
+
+
+@dead_app.command("show")
+def dead_show(
+    position: Annotated[int, typer.Argument(min=1, help="The number that list gives.")], config: ConfigOption = None
+) -> None:
+    """Print one dead letter whole: headers and body."""
+    _print_json(_wait(dead_letters.show(_queue(config), position)))
+
+
+@dead_app.command("replay")
+def dead_replay(
+    position: Annotated[int | None, typer.Argument(min=1, help="The number that list gives; none: all.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Put dead letters back on the queue."""
+    count = _wait(dead_letters.replay(_queue(config), position))
+    sys.stdout.write(f"{count} put back on the queue\n")
+
+
+@targets_app.command("probe")
+def targets_probe(as_json: JsonOption = False, language: LanguageOption = "nl", config: ConfigOption = None) -> None:
+    """Try the way to each target; shows nothing to anyone. Exits with 1 when a way is closed."""
+
+    async def work() -> list[dict[str, Any]]:
+        async with bootstrap.open_policy(_load(config)) as (adapters, configured):
+            return await questions.probe(configured.policy, adapters)
+
+    rows = _wait(work())
+    if as_json:
+        _print_json({"targets": rows})
+    else:
+        show.probed(Console(), rows, language)
+    raise typer.Exit(0 if all(row["open"] for row in rows) else 1)

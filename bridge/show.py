@@ -1,0 +1,127 @@
+"""How the commands' answers look in a terminal. Texts from outside are printed as text, never as mark-up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+WORDS: dict[str, dict[str, str]] = {
+    "nl": {
+        "case": "zaak", "state": "stand", "target": "doel", "channel": "kanaal", "desired": "hoort", "applied": "is",
+        "revision": "versie", "attempts": "pogingen", "why": "waarom", "open": "open", "ended": "beëindigd",
+        "expired": "verlopen; wacht op een afloop", "outcome": "afloop", "category": "soort", "shown": "getoond",
+        "gone": "weg", "refused": "niet hier", "none": "nog niets", "unknown": "onbekend", "nothing": "geen zaken",
+        "goes": "gaat", "stays": "gaat niet", "rule": "regel", "empty": "geen berichten", "yes": "ja", "no": "nee",
+        "way": "weg open", "resolved": "opgelost", "unresolved": "niet opgelost", "withdrawn": "ingetrokken",
+        "nr": "nr", "when": "wanneer", "error": "fout", "no_letters": "geen onleesbare berichten",
+    },
+    "en": {
+        "case": "case", "state": "state", "target": "target", "channel": "channel", "desired": "should be",
+        "applied": "is", "revision": "revision", "attempts": "attempts", "why": "why", "open": "open",
+        "ended": "ended", "expired": "expired; waits for an outcome", "outcome": "outcome", "category": "category",
+        "shown": "shown", "gone": "gone", "refused": "not here", "none": "nothing yet", "unknown": "unknown",
+        "nothing": "no cases", "goes": "goes", "stays": "does not go", "rule": "rule", "empty": "no messages",
+        "yes": "yes", "no": "no", "way": "way open", "resolved": "resolved", "unresolved": "unresolved",
+        "withdrawn": "withdrawn", "nr": "no.", "when": "when", "error": "error", "no_letters": "no dead letters",
+    },
+}  # fmt: skip
+_STYLES = {"shown": "green", "gone": "dim", "refused": "yellow", "unknown": "bold red", "none": ""}
+
+
+def _clean(value: object) -> str:
+    """Keep a terminal safe from control characters in texts."""
+    return "".join(char if char.isprintable() or char == "\n" else "·" for char in str(value))
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        table.add_column(Text(heading), overflow="fold")
+    return table
+
+
+def _row(table: Table, *cells: object) -> None:
+    table.add_row(*(cell if isinstance(cell, Text) else Text(_clean(cell)) for cell in cells))
+
+
+def status(console: Console, found: Mapping[str, Any], language: str) -> None:
+    """Draw what every target should show and does show."""
+    words = WORDS[language]
+    for case in found["cases"]:
+        state = words["expired"] if case.get("expired") else words[case["state"]]
+        if case["outcome"]:
+            state = f"{state}: {words[case['outcome']]}"
+        title = (
+            f"{words['case']} {case['case']} · {case['category']} · {state} · {words['revision']} {case['revision']}"
+        )
+        console.print(Text(_clean(title), style="bold"))
+        table = _table(*(words[key] for key in ("target", "channel", "desired", "applied", "revision", "why")))
+        for one in case["postings"]:
+            desired, applied = (Text(words[one[key]], style=_STYLES[one[key]]) for key in ("desired", "applied"))
+            why = f"{one['error']} ({one['attempts']}×)" if one["error"] else one["reason"]
+            _row(table, one["target"], one["channel"], desired, applied, one["revision"] or "", why)
+        console.print(table)
+    if not found["cases"]:
+        console.print(words["nothing"])
+
+
+def outbox(console: Console, messages: Sequence[Mapping[str, Any]], language: str) -> None:
+    """Print an admin's messages, each ready to forward."""
+    for message in messages:
+        title = Text(_clean(f"{message['at']} · {message['phase']} · {message['subject']}"))
+        console.print(Panel(Text(_clean(message["text"])), title=title, title_align="left"))
+    if not messages:
+        console.print(WORDS[language]["empty"])
+
+
+def matrix(console: Console, rows: Sequence[Mapping[str, Any]], language: str) -> None:
+    """Draw category × channel, with the deciding rule beneath each denial."""
+    words = WORDS[language]
+    channels = list(rows[0]["channels"]) if rows else []
+    table = _table(words["category"], *channels)
+    for row in rows:
+        cells = [
+            Text(words["yes"], style="green")
+            if cell["allowed"]
+            else Text(f"{words['no']} ({cell['by']})", style="yellow")
+            for cell in row["channels"].values()
+        ]
+        _row(table, row["category"], *cells)
+    console.print(table)
+
+
+def explained(console: Console, rows: Sequence[Mapping[str, Any]], language: str) -> None:
+    """Draw for every target whether an alert goes there, and why."""
+    words = WORDS[language]
+    table = _table(words["target"], words["channel"], "", words["why"], words["rule"])
+    for row in rows:
+        goes = Text(words["goes"], style="green") if row["goes"] else Text(words["stays"], style="yellow")
+        _row(table, row["target"], row["channel"], goes, row["reason"], row["rule"])
+    console.print(table)
+
+
+def probed(console: Console, rows: Sequence[Mapping[str, Any]], language: str) -> None:
+    """Draw for every target whether its way is open."""
+    words = WORDS[language]
+    table = _table(words["target"], words["channel"], words["way"], words["error"])
+    for row in rows:
+        way = Text(words["yes"], style="green") if row["open"] else Text(words["no"], style="bold red")
+        _row(table, row["target"], row["channel"], way, row["error"])
+    console.print(table)
+
+
+def dead_letters(console: Console, letters: Sequence[Mapping[str, Any]], language: str) -> None:
+    """Draw the dead letters with their reasons."""
+    words = WORDS[language]
+    table = _table(words["nr"], words["when"], words["case"], words["error"])
+    for letter in letters:
+        _row(
+            table, letter["position"], letter.get("time") or "", letter.get("subject") or "", letter.get("error") or ""
+        )
+    console.print(table if letters else words["no_letters"])
