@@ -12,10 +12,10 @@ from bridge.core.case import Case
 from bridge.core.content import Content
 from bridge.core.planning import Existing, Group, GroupWish, Judged, Plan, Wish
 from bridge.core.posting import Applied, Capabilities, Desired, Kind
-from bridge.core.rules import Reason
+from bridge.core.rules import Decision, Reason
 from bridge.core.target import Target
 from bridge.store import schema
-from bridge.store.database import insert
+from bridge.store.database import insert, to_json
 
 URGENT, NORMAL, LATER = 0, 1, 2  # endings and retractions; publications and updates; read-backs and renewals
 
@@ -194,6 +194,7 @@ def keep_decisions(connection: Connection, after: Case, judged: Sequence[Judged]
     table = schema.cases
     connection.execute(update(table).where(table.c.id == after.id).values(plan=table.c.plan + 1))
     plan = connection.scalar(select(table.c.plan).where(table.c.id == after.id))
+    words: dict[tuple[str, str, str], str] = {}  # few reasons, many targets
     rows = [
         {
             "case_id": after.id,
@@ -205,11 +206,19 @@ def keep_decisions(connection: Connection, after: Case, judged: Sequence[Judged]
             "reason": one.decision.reason.value,
             "rule": one.decision.rule,
             "detail": one.decision.detail,
+            "words": _words(one.decision, words),
             "at": now,
         }
         for one in judged
     ]
     connection.execute(schema.decisions.insert(), rows)
+
+
+def _words(decision: Decision, known: dict[tuple[str, str, str], str]) -> str:
+    key = (decision.reason.value, decision.rule, decision.detail)
+    if key not in known:
+        known[key] = to_json({language: decision.explain(language) for language in ("nl", "en")})
+    return known[key]
 
 
 def stop_waiting(connection: Connection, name: str, now: float) -> None:

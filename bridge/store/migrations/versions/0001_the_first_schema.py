@@ -40,6 +40,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_cases'))
     )
     with op.batch_alter_table('cases', schema=None) as batch_op:
+        batch_op.create_index('ix_cases_changed', ['changed'], unique=False)
         batch_op.create_index('ix_cases_standing_expires', ['standing', 'expires'], unique=False)
 
     op.create_table('contents',
@@ -62,6 +63,7 @@ def upgrade() -> None:
     sa.Column('reason', sa.String(length=32), nullable=False),
     sa.Column('rule', sa.String(length=100), nullable=False),
     sa.Column('detail', sa.Text(), nullable=False),
+    sa.Column('words', sa.Text(), nullable=False),
     sa.Column('at', sa.Double(), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_decisions'))
     )
@@ -164,9 +166,9 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_postings'))
     )
     with op.batch_alter_table('postings', schema=None) as batch_op:
-        batch_op.create_index('ix_postings_case_id', ['case_id'], unique=False)
+        batch_op.create_index('ix_postings_case_id_target', ['case_id', 'target'], unique=False)
         batch_op.create_index('ix_postings_due', ['adapter', 'priority', 'due'], unique=False, sqlite_where=sa.text('due IS NOT NULL'), postgresql_where=sa.text('due IS NOT NULL'))
-        batch_op.create_index('ix_postings_left_behind', ['desired_at'], unique=False, sqlite_where=sa.text("desired != 'shown' AND applied IN ('shown', 'unknown')"), postgresql_where=sa.text("desired != 'shown' AND applied IN ('shown', 'unknown')"))
+        batch_op.create_index('ix_postings_left_behind', ['desired_at'], unique=False, sqlite_where=sa.text("(desired <> 'shown' OR (ending AND NOT carried)) AND applied IN ('shown', 'unknown') AND kind <> 'message'"), postgresql_where=sa.text("(desired <> 'shown' OR (ending AND NOT carried)) AND applied IN ('shown', 'unknown') AND kind <> 'message'"))
         batch_op.create_index('ix_postings_target_row', ['target_row'], unique=False, sqlite_where=sa.text('due IS NOT NULL'), postgresql_where=sa.text('due IS NOT NULL'))
 
     op.create_table('targets',
