@@ -82,10 +82,7 @@ class Bridge:
 
     def find_target(self, digest: str, body: str) -> Target:
         """Find a target by its digest: as it is configured, else as it was when something was put there."""
-        for target in self.policy.targets:
-            if target.digest == digest:
-                return target
-        return with_secret(Target.model_validate_json(body))
+        return self.configured.by_digest.get(digest) or with_secret(Target.model_validate_json(body))
 
 
 def open_database(loaded: Loaded) -> Database:

@@ -31,6 +31,7 @@ class Configured:
     policy: Policy
     templates: Templates
     digest: str
+    by_digest: Mapping[str, Target]
 
 
 def adapter_configs(loaded: Loaded, types: Mapping[str, AdapterType]) -> dict[str, AdapterConfig]:
@@ -64,8 +65,9 @@ def load_policy(
     if problems or templates is None:
         raise InvalidInput(*problems)
     policy = Policy(targets, rules.rules, capabilities, templates)
-    parts = [rules.model_dump_json(), templates.digest, *sorted(target.digest for target in targets)]
-    return Configured(policy, templates, hashlib.sha256("\n".join(parts).encode()).hexdigest())
+    by_digest = {target.digest: target for target in targets}
+    parts = [rules.model_dump_json(), templates.digest, *sorted(by_digest)]
+    return Configured(policy, templates, hashlib.sha256("\n".join(parts).encode()).hexdigest(), by_digest)
 
 
 def _collect(problems: list[str], read: Any, otherwise: Any) -> Any:

@@ -118,7 +118,7 @@ class Templates:
             if match := _MESSAGE.fullmatch(name):
                 places |= {(match[1], match[2]), (FALLBACK, match[2])}
             elif not name.rpartition("/")[2].startswith("_"):
-                yield f"templates: {name}: is used by nothing; allowed: <language>/<channel>/<phase>.{{txt,html}}{SUFFIX}"
+                yield f"templates: {name}: is used by nothing; messages are opened, updated and ended"
         if not places:
             yield f"templates: there is no {FALLBACK}/<channel>/<phase>.txt{SUFFIX}"
         for (language, channel), phase in product(sorted(places), Phase):

@@ -94,7 +94,7 @@ def parse_binary(headers: Mapping[str, Any], content_type: str, body: bytes) -> 
     if content_type and not _is_json(content_type):
         raise InvalidInput(f"datacontenttype: {_show(content_type)} is not allowed; allowed: application/json")
     attributes = {key[12:]: _plain(key[12:], value) for key, value in headers.items() if is_attribute(key)}
-    return _validate({"datacontenttype": "application/json", **attributes, "data": _read_json(body)})
+    return _validate({"datacontenttype": "application/json", **attributes, "data": _read_data(body)})
 
 
 def is_attribute(header: str) -> bool:
@@ -104,19 +104,25 @@ def is_attribute(header: str) -> bool:
 
 def dump(event: Event) -> str:
     """Write an event as structured JSON, ASCII only, unknown fields included."""
-    fields = event.model_dump(mode="json", exclude_none=True)
+    fields = event.model_dump(mode="json", exclude_unset=True)  # a null that was sent is kept
     if event.sequence is not None:
         fields["sequence"] = str(event.sequence)
     return json.dumps(fields, separators=(",", ":"))
 
 
 def _plain(name: str, value: Any) -> Any:
-    """Turn AMQP's native types into the ones the JSON form has; a timestamp may come as whole milliseconds."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", errors="replace")
-    if name == "time" and isinstance(value, int) and abs(value) < 10**14:
-        return datetime.fromtimestamp(value / 1000, UTC)
-    return value.replace(tzinfo=value.tzinfo or UTC) if isinstance(value, datetime) else value
+    """Turn AMQP's native types into the ones that attributes have; a timestamp may come as whole milliseconds."""
+    match value:
+        case bytes():
+            return value.decode("utf-8", errors="replace")
+        case datetime():
+            return value.replace(tzinfo=value.tzinfo or UTC)
+        case int() if name == "time" and 0 <= value < 10**14:
+            return datetime.fromtimestamp(value / 1000, UTC)
+        case None | str() | int():
+            return value
+        case _:
+            return str(value)  # no type of an attribute (CloudEvents 1.0, section 3.1): kept as words
 
 
 def _is_json(content_type: str) -> bool:
@@ -129,7 +135,7 @@ def _read_json(body: bytes | str) -> Any:
         raise InvalidInput(f"body: {len(body)} bytes is too much; allowed: at most {MAX_BODY}")
     try:
         value = from_json(body, allow_inf_nan=False)
-        json.dumps(value).encode()
+        json.dumps(value, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
         raise InvalidInput(
             f"body: not JSON ({_one_line(str(error))}); allowed: one CloudEvent as a JSON object"
@@ -137,9 +143,16 @@ def _read_json(body: bytes | str) -> Any:
     return value
 
 
+def _read_data(body: bytes) -> Any:
+    """Read data that came apart from its event, no deeper than it can be read again inside one."""
+    _read_json(body)
+    return _read_json(b'{"data":%b}' % body)["data"]
+
+
 def _validate(fields: Any) -> Event:
     if not isinstance(fields, dict):
         raise InvalidInput(f"body: {_show(fields)} is not an object; allowed: one CloudEvent as a JSON object")
+    fields = {key: value for key, value in fields.items() if value is not None}  # null: the same as absent
     if "data_base64" in fields and "data" not in fields:
         fields = {key: value for key, value in fields.items() if key != "data_base64"} | _decoded(fields["data_base64"])
     try:
@@ -154,7 +167,7 @@ def _validate(fields: Any) -> Event:
 def _decoded(data: Any) -> dict[str, Any]:
     """Read ``data_base64``, the form that publishers of bytes use."""
     try:
-        return {"data": _read_json(base64.b64decode(data, validate=True))}
+        return {"data": _read_data(base64.b64decode(data, validate=True))}
     except (TypeError, ValueError):
         raise InvalidInput("data_base64: is not base64; allowed: the JSON data as base64") from None
 

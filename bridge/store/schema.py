@@ -162,7 +162,7 @@ decisions = Table(
     _text("words"),  # JSON: the reason for people, by language
     _time("at"),
 )
-Index("ix_decisions_case_id_plan", decisions.c.case_id, decisions.c.plan)
+Index("ix_decisions_case_id_plan_target", decisions.c.case_id, decisions.c.plan, decisions.c.target)
 
 # Every attempt, append-only.
 journal = Table(

@@ -68,7 +68,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_decisions'))
     )
     with op.batch_alter_table('decisions', schema=None) as batch_op:
-        batch_op.create_index('ix_decisions_case_id_plan', ['case_id', 'plan'], unique=False)
+        batch_op.create_index('ix_decisions_case_id_plan_target', ['case_id', 'plan', 'target'], unique=False)
 
     op.create_table('events',
     sa.Column('source', sa.String(length=255), nullable=False),
