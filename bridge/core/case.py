@@ -7,7 +7,7 @@ late events and any order give the same case; an ending that comes before its op
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from bridge.core.alert import Alert, Ending, Outcome
@@ -16,6 +16,8 @@ from bridge.core.events import Ended, Event, Opened
 # Two sources' clocks may differ by this much: an ending dated just before the only opening still ends it.
 CLOCK_SKEW = timedelta(minutes=5)
 _LAST = 10**18
+# "Never", as some write it (9999-12-31T23:59:59.9999999), is not to be kept in seconds; the day before it is.
+_FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -30,11 +32,12 @@ class Key:
 
     @classmethod
     def of(cls, event: Event, received: datetime) -> Key:
-        """Order an event; a time in the future counts as now, or no honest ending could ever follow it."""
+        """Order an event; a time in the future counts as now, or no honest ending could follow it at once."""
         rank = {"opened": 0, "updated": 1, "ended": 2}[event.type.rpartition(".")[2]]
         default = -1 if isinstance(event, Opened) else _LAST
         sequence = default if event.sequence is None else event.sequence
-        return cls(min(event.time, received + CLOCK_SKEW), sequence, rank, event.source, event.id)
+        time = event.time if event.time <= received + CLOCK_SKEW else received
+        return cls(time, sequence, rank, event.source, event.id)
 
 
 class Standing(StrEnum):
@@ -138,7 +141,7 @@ def _stand(case: Case, registers: Registers, now: datetime, max_lifetime: timede
     if registers.is_over or registers.alert is None or registers.content is None:
         standing, expires = Standing.ENDED, None
     else:
-        expires = registers.alert.expires or registers.content.time + max_lifetime
+        expires = min(registers.alert.expires or registers.content.time + max_lifetime, _FOREVER)
         standing = Standing.OPEN if expires > now else Standing.EXPIRED
     after = replace(case, registers=registers, standing=standing, expires=expires)
     return replace(after, revision=case.revision + 1) if _visible(after) != _visible(case) else after

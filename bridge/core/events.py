@@ -134,7 +134,7 @@ def _read_json(body: bytes | str) -> Any:
     if len(body) > MAX_BODY:
         raise InvalidInput(f"body: {len(body)} bytes is too much; allowed: at most {MAX_BODY}")
     try:
-        value = from_json(body, allow_inf_nan=False)
+        value = from_json(body.encode() if isinstance(body, str) else body, allow_inf_nan=False)
         json.dumps(value, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
         raise InvalidInput(
