@@ -161,13 +161,15 @@ def next_step(state: State, can: Capabilities) -> Step | None:
 
 
 def _step_from_unknown(state: State, can: Capabilities) -> Step | None:
-    if can.idempotent:
-        return Step.PUBLISH if state.wanted else Step.RETRACT
-    if can.can_find:
+    if can.can_find and not can.idempotent:
         return Step.FIND
-    # A message: nothing can be looked up. It is sent again (same Message-ID), or told how it ended.
-    again = Step.UPDATE if state.handle else Step.PUBLISH
-    return again if state.wanted else None
+    if can.can_retract and (state.stale or not state.wanted):
+        return Step.RETRACT
+    if not state.wanted:
+        return None
+    # A message cannot be looked up: it is sent again (same Message-ID), or the thread goes on.
+    in_thread = can.kind is Kind.MESSAGE and state.handle and not can.idempotent
+    return Step.UPDATE if in_thread else Step.PUBLISH
 
 
 def _editable(state: State, can: Capabilities) -> bool:
