@@ -55,7 +55,7 @@ class Sign(_Strict):
 class Accepts(_Strict):
     """Which alerts a target takes; exercises and tests only where they are named."""
 
-    status: tuple[Status, ...] = Field((Status.ACTUAL,), strict=False)
+    status: tuple[Annotated[Status, Field(strict=False)], ...] = Field((Status.ACTUAL,), strict=False)
 
 
 class Target(_Strict):
