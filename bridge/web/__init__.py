@@ -1,1 +1,1 @@
-"""."""
+"""The bridge's own web pages: health, readiness and metrics."""
