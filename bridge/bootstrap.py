@@ -40,7 +40,7 @@ from bridge.store import cases
 from bridge.store.database import Database, read_url
 from bridge.store.migrate import is_current, migrate
 from bridge.store.notices import Notices
-from bridge.store.reading import AdminOutboxStore
+from bridge.store.outbox import AdminOutboxStore
 from bridge.store.work import WorkStore
 from bridge.web.metrics import Metrics
 from bridge.web.server import WebServer, make_app
@@ -75,10 +75,6 @@ class Bridge:
     def policy(self) -> Policy:
         """What decides."""
         return self.configured.policy
-
-    async def accept(self, event: Event) -> Verdict:
-        """Take one event in."""
-        return (await self.intake.accept(event)).verdict
 
     def find_target(self, digest: str, body: str) -> Target:
         """Find a target by its digest: as it is configured, else as it was when something was put there."""
@@ -177,9 +173,17 @@ async def _assemble(bridge: Bridge, fetcher: PhotoFetcher) -> Service:
     parts: dict[str, Part] = {"dispatcher": dispatcher, "photos": photos, "expiry": Expiry(bridge.intake)}
     stops = [Stop("dispatcher", dispatcher.stop)]
     if tell:
-        queue = AmqpIntake(settings.queue, bridge.accept, metrics.event)
+
+        async def accept(event: Event) -> Verdict:
+            accepted = await bridge.intake.accept(event)
+            metrics.accepted(event.time)
+            return accepted.verdict
+
+        queue = AmqpIntake(settings.queue, accept, metrics.event)
         parts["queue"] = queue
-        parts["status"] = StatusPublisher(settings.queue, Notices(database), await _instance(database))
+        status = StatusPublisher(settings.queue, Notices(database), await _instance(database))
+        parts["status"] = status
+        bridge.bell.listeners.append(status.wake)
         stops.insert(0, Stop("queue", queue.stop_consuming))
     web = WebServer(settings.web, make_app(parts, database, metrics))
     parts["web"] = web

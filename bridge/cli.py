@@ -22,6 +22,7 @@ from bridge.service import PartDied
 from bridge.settings import Loaded, load_settings
 from bridge.store import reading
 from bridge.store.migrate import migrate as run_migrations
+from bridge.store.outbox import outbox as outbox_messages
 
 T = TypeVar("T")
 ConfigOption = Annotated[
@@ -242,7 +243,7 @@ def outbox(
     config: ConfigOption = None,
 ) -> None:
     """Show what a group admin finds in the outbox, newest last, ready to forward."""
-    messages = _read(config, lambda connection: reading.outbox(connection, admin))
+    messages = _read(config, lambda connection: outbox_messages(connection, admin))
     if as_json:
         _print_json({"admin": admin, "messages": messages})
     else:

@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import sdnotify
 import structlog
@@ -57,8 +57,10 @@ class Service:
     async def run(self) -> None:
         """Run until stopped. Raises ``PartDied`` when a part ended by itself."""
         self._listen_to_signals()
-        tasks = {asyncio.ensure_future(part.run()): name for name, part in self.parts.items()}
-        stopping = asyncio.ensure_future(self._stopping.wait())
+        tasks: dict[asyncio.Future[Any], str] = {
+            asyncio.ensure_future(part.run()): name for name, part in self.parts.items()
+        }
+        stopping: asyncio.Future[Any] = asyncio.ensure_future(self._stopping.wait())
         telling = asyncio.ensure_future(self._tell_systemd())
         try:
             ended, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)

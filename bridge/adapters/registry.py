@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, Protocol
@@ -32,12 +31,24 @@ class Resources:
     outbox: AdminOutbox
 
 
+class OpenableAdapter(Adapter, Protocol):
+    """An adapter as an async context manager that yields itself."""
+
+    async def __aenter__(self) -> Adapter:
+        """Open the way."""
+        ...
+
+    async def __aexit__(self, *_: object) -> bool | None:
+        """Close it."""
+        ...
+
+
 class AdapterType(Protocol):
-    """The class an entry point names. An instance is an async context manager that yields itself."""
+    """The class an entry point names."""
 
     Config: type[AdapterConfig]
 
-    def __call__(self, config: Any, resources: Resources) -> AbstractAsyncContextManager[Adapter]:
+    def __call__(self, config: Any, resources: Resources) -> OpenableAdapter:
         """Make an adapter from its own settings."""
         ...
 

@@ -37,13 +37,17 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A step that ran: what it did, when, and what came of it (``None``: it was asked for nothing)."""
+    """A step that ran: what it did, and what came of it (``None``: it was asked for nothing).
+
+    ``since``: when the publication that is looked for was sent, in seconds since the epoch (for FIND).
+    """
 
     step: Step
     content: Content | None  # what was sent, photo and ``valid_until`` included
     content_id: str  # for FIND and OBSERVE: what was looked for
     ending: bool
     result: Receipt | Observation | AdapterError | None
+    since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ def after(state: State, done: Done, can: Capabilities, timing: Timing, now: floa
     if next_step(changed, can) not in (None, Step.FIND):
         return After(changed, now)
     if changed.applied is Applied.UNKNOWN:
-        return _look_again(changed, timing, now)
+        return _look_again(changed, done.since, timing, now)
     return After(changed, _next_check(changed, can, timing, now))
 
 
@@ -80,22 +84,29 @@ def _succeeded(state: State, done: Done) -> State:
 
 def _shown(state: State, done: Done) -> State:
     content, receipt = done.content, done.result
-    until = content.valid_until.timestamp() if content and content.valid_until else 0.0
     same = state.applied_content == done.content_id and state.applied is Applied.SHOWN
     return replace(
         state,
         applied=Applied.SHOWN,
         applied_content=done.content_id,
         applied_revision=content.revision if content else 0,
-        applied_photo=content.photo.digest if content and content.photo else "",
+        applied_photo=_photo(content),
         applied_ending=done.ending,
         carried=True,
         stale=False,
         blind=0,
         looks=state.looks if same else 0,
-        shown_until=max(state.shown_until, until),
+        shown_until=max(state.shown_until, _until(content)),
         handle=receipt.handle if isinstance(receipt, Receipt) else None,
     )
+
+
+def _photo(content: Content | None) -> str:
+    return content.photo.digest if content and content.photo else ""
+
+
+def _until(content: Content | None) -> float:
+    return content.valid_until.timestamp() if content and content.valid_until else 0.0
 
 
 def _found(state: State, done: Done) -> State:
@@ -121,11 +132,14 @@ def _observed(state: State, done: Done) -> State:
     return replace(state, applied=Applied.SHOWN, applied_content="")
 
 
-def _look_again(state: State, timing: Timing, now: float) -> After:
+def _look_again(state: State, since: float, timing: Timing, now: float) -> After:
     """Plan the next look for a publication of unknown outcome."""
-    if state.looks < len(timing.looks):
-        return After(replace(state, applied=Applied.UNKNOWN), now + timing.looks[state.looks])
-    late = state.looks - len(timing.looks)
+    looks, last = state.looks, len(timing.looks) - 1
+    if now < since + sum(timing.looks):
+        looks = min(looks, last)  # looks that a correction hurried do not shorten the wait for a slow post
+    if looks <= last:
+        return After(replace(state, applied=Applied.UNKNOWN, looks=looks), now + timing.looks[looks])
+    late = looks - len(timing.looks)
     if not state.wanted or state.blind >= BLIND_LIMIT:
         # Not to be shown (again): it may still surface, so look a few times more and then let it rest.
         due = now + timing.late_looks[late] if late < len(timing.late_looks) else None
@@ -136,13 +150,16 @@ def _look_again(state: State, timing: Timing, now: float) -> After:
 
 def _next_check(state: State, can: Capabilities, timing: Timing, now: float) -> float | None:
     """Plan the next read-back or renewal of a posting that has no gap."""
-    if can.kind is not Kind.STATE or not can.can_observe or state.applied is Applied.NONE:
+    if can.kind is not Kind.STATE or state.applied is Applied.NONE:
         return None
+    leased = can.leased and state.applied is Applied.SHOWN
+    renew = state.shown_until - timing.valid_for / 2
+    if not can.can_observe:
+        return max(now, renew) if leased else None
     early = state.looks < len(timing.checks)
     check = now + (timing.checks[state.looks] if early else timing.check_interval)
     if state.applied is Applied.SHOWN:
-        renew = state.shown_until - timing.valid_for / 2
-        return renew if can.leased and now < renew < check else check
+        return renew if leased and now < renew < check else check
     # Dark: look until even a message that was lost on its way must have cleared itself.
     return check if early or state.shown_until > now else None
 
@@ -173,11 +190,10 @@ def _failed(state: State, done: Done, can: Capabilities, timing: Timing, now: fl
 
 def _refused(state: State, done: Done, can: Capabilities, now: float, again: float) -> After:
     """The other side will never take this. What cannot be edited is taken away, so that no old text stays."""
-    if done.step is Step.UPDATE and can.can_retract:
+    if can.can_retract and (done.step is Step.UPDATE or state.applied is Applied.UNKNOWN):
         return After(replace(state, stale=True), now)
-    if can.can_retract and (is_urgent(state) or state.applied is Applied.UNKNOWN):
-        return After(state, again)
-    return After(state, None)
+    outdated = done.content_id != state.content  # what is wanted now has not been refused
+    return After(state, again if outdated or (can.can_retract and is_urgent(state)) else None)
 
 
 def _unknown(state: State, done: Done, can: Capabilities, look: float, again: float) -> After:
@@ -188,6 +204,8 @@ def _unknown(state: State, done: Done, can: Capabilities, look: float, again: fl
     carried = state.carried or can.kind is Kind.MESSAGE  # it may have been read
     unknown = replace(state, applied=Applied.UNKNOWN, blind=blind, looks=0, carried=carried)
     unknown = replace(unknown, applied_content=done.content_id, applied_ending=done.ending)
+    until = max(state.shown_until, _until(done.content))
+    unknown = replace(unknown, applied_photo=_photo(done.content), shown_until=until)
     if can.idempotent:
         return After(unknown, again)
     if can.can_find:

@@ -152,9 +152,12 @@ class Dispatcher:
         breaker.record(error, self._timing, self._clock(), self._random.random())
         self._on_step(work, finished)
         words = {"case": work.posting.case, "posting": work.posting.id, "target": work.posting.target.id}
+        attempts = work.state.attempts + 1
         if error:
-            level = log.error if isinstance(error, PermanentError) else log.warning
-            level("step failed", step=work.step.value, error=str(error), attempts=work.state.attempts + 1, **words)
+            # The 1st, 2nd, 4th, 8th … failure: 10,000 dead boards must not fill a disk. The journal has them all.
+            quiet = attempts & (attempts - 1) != 0
+            level = log.debug if quiet else log.error if isinstance(error, PermanentError) else log.warning
+            level("step failed", step=work.step.value, error=str(error), attempts=attempts, **words)
         else:
             log.debug("step done", step=work.step.value, seconds=round(finished.seconds, 4), **words)
 

@@ -96,23 +96,25 @@ class Metrics:
 
 
 class Figures:
-    """The store's gauges, read at most once in ``MAX_AGE``. A store that is slow or down leaves the ones before."""
+    """The store's gauges, read at most once in ``max_age`` seconds. A slow or absent store leaves the ones before."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, max_age: float = MAX_AGE, patience: float = PATIENCE) -> None:
         self._database = database
+        self._max_age = max_age
+        self._patience = patience
         self._reading: asyncio.Future[Gauges] | None = None
         self._asked = float("-inf")
         self._taken = float("nan")
         self._found: Gauges | None = None
 
     async def latest(self) -> tuple[Gauges | None, float]:
-        """Give the gauges and their age in seconds, after at most ``PATIENCE`` seconds; never raises."""
-        if self._reading is None and time.monotonic() - self._asked >= MAX_AGE:
+        """Give the gauges and their age in seconds, after at most ``patience`` seconds; never raises."""
+        if self._reading is None and time.monotonic() - self._asked >= self._max_age:
             self._asked = time.monotonic()
             look = self._database.read(lambda connection: gauges(connection, time.time()))
             self._reading = asyncio.ensure_future(look)
         if self._reading is not None:
-            await asyncio.wait({self._reading}, timeout=PATIENCE)
+            await asyncio.wait({self._reading}, timeout=self._patience)
             self._take()
         return self._found, time.monotonic() - self._taken
 
