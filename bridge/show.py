@@ -40,9 +40,11 @@ def _clean(value: object) -> str:
 
 
 def _table(*headings: str) -> Table:
+    """Make a table whose last column takes what is left of the line; the others stay on one."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in headings:
-        table.add_column(Text(heading), overflow="fold")
+    for number, heading in enumerate(headings, 1):
+        last = number == len(headings)
+        table.add_column(Text(heading), overflow="fold", no_wrap=not last)
     return table
 
 
@@ -57,18 +59,26 @@ def status(console: Console, found: Mapping[str, Any], language: str) -> None:
         state = words["expired"] if case.get("expired") else words[case["state"]]
         if case["outcome"]:
             state = f"{state}: {words[case['outcome']]}"
-        title = (
-            f"{words['case']} {case['case']} · {case['category']} · {state} · {words['revision']} {case['revision']}"
-        )
-        console.print(Text(_clean(title), style="bold"))
-        table = _table(*(words[key] for key in ("target", "channel", "desired", "applied", "revision", "why")))
+        parts = (f"{words['case']} {case['case']}", case["category"], state, f"{words['revision']} {case['revision']}")
+        console.print(Text(_clean(" · ".join(parts)), style="bold"))
+        table = _table(words["target"], words["channel"], words["state"], words["why"])
         for one in case["postings"]:
-            desired, applied = (Text(words[one[key]], style=_STYLES[one[key]]) for key in ("desired", "applied"))
             why = f"{one['error']} ({one['attempts']}×)" if one["error"] else one["reason"]
-            _row(table, one["target"], one["channel"], desired, applied, one["revision"] or "", why)
+            _row(table, one["target"], one["channel"], _stand(one, words), why)
         console.print(table)
     if not found["cases"]:
         console.print(words["nothing"])
+
+
+def _stand(one: Mapping[str, Any], words: Mapping[str, str]) -> Text:
+    """Say in a word or two what is there, and what should be there when that differs."""
+    desired, applied = one["desired"], one["applied"]
+    if desired == "refused" and applied in ("none", "gone"):
+        return Text(words["refused"], style=_STYLES["refused"])
+    if desired == applied or (desired, applied) == ("gone", "none"):
+        version = f" v{one['revision']}" if applied == "shown" else ""
+        return Text(words[applied] + version, style=_STYLES[applied])
+    return Text(f"{words[applied]} → {words[desired]}", style="bold yellow")
 
 
 def outbox(console: Console, messages: Sequence[Mapping[str, Any]], language: str) -> None:
@@ -81,28 +91,29 @@ def outbox(console: Console, messages: Sequence[Mapping[str, Any]], language: st
 
 
 def matrix(console: Console, rows: Sequence[Mapping[str, Any]], language: str) -> None:
-    """Draw category × channel, with the deciding rule beneath each denial."""
+    """Draw category × channel; the reasons for each *no* stand beneath, numbered."""
     words = WORDS[language]
-    channels = list(rows[0]["channels"]) if rows else []
-    table = _table(words["category"], *channels)
+    reasons: dict[str, int] = {}
+    table = _table(words["category"], *(rows[0]["channels"] if rows else ()))
     for row in rows:
-        cells = [
-            Text(words["yes"], style="green")
-            if cell["allowed"]
-            else Text(f"{words['no']} ({cell['by']})", style="yellow")
-            for cell in row["channels"].values()
-        ]
+        cells = []
+        for cell in row["channels"].values():
+            number = 0 if cell["allowed"] else reasons.setdefault(cell["reason"], len(reasons) + 1)
+            yes, no = Text(words["yes"], style="green"), Text(f"{words['no']} {number}", style="yellow")
+            cells.append(yes if cell["allowed"] else no)
         _row(table, row["category"], *cells)
     console.print(table)
+    for reason, number in reasons.items():
+        console.print(Text(f"{number:>3}  {_clean(reason)}"))
 
 
 def explained(console: Console, rows: Sequence[Mapping[str, Any]], language: str) -> None:
     """Draw for every target whether an alert goes there, and why."""
     words = WORDS[language]
-    table = _table(words["target"], words["channel"], "", words["why"], words["rule"])
+    table = _table(words["target"], words["channel"], "", words["why"])
     for row in rows:
         goes = Text(words["goes"], style="green") if row["goes"] else Text(words["stays"], style="yellow")
-        _row(table, row["target"], row["channel"], goes, row["reason"], row["rule"])
+        _row(table, row["target"], row["channel"], goes, row["reason"])
     console.print(table)
 
 
