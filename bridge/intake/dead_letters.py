@@ -1,7 +1,8 @@
 """The dead letters: looked at without taking them away, and put back on the queue.
 
-Positions count from the oldest, which is 1. They hold until somebody puts letters back: a quorum queue puts what was
-only looked at where it was. Two people who look at the same moment each see a part.
+Positions count from the oldest, which is 1. They hold until somebody puts letters back. Every look holds all letters
+for a moment: a quorum queue puts a part that comes back behind the rest. Two people who look at the same moment each
+see a part.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from bridge.intake.broker import (
     publish,
 )
 
+MOST = 10_000  # letters in hand
 PREVIEW = 120  # characters of the body in a list
 
 _OURS = (ERROR_HEADER, TIME_HEADER)
@@ -73,42 +75,34 @@ class DeadLetter:
 
 async def list_dead(settings: Queue, limit: int = 100) -> list[DeadLetter]:
     """Give the oldest dead letters; they stay where they are. May raise ``BrokerError``."""
-    async with _held(settings, limit) as (_, letters):
-        return [read_letter(position, letter) for position, letter in enumerate(letters, 1)]
+    async with _held(settings) as (_, letters):
+        return [read_letter(position, letter) for position, letter in enumerate(letters[:limit], 1)]
 
 
 async def show(settings: Queue, position: int) -> dict[str, Any]:
     """Give one dead letter whole. Raises ``InvalidInput`` when there is none at ``position``."""
-    async with _held(settings, position) as (_, letters):
+    async with _held(settings) as (_, letters):
         return read_letter(position, _at(letters, position)).details()
 
 
 async def replay(settings: Queue, position: int | None = None) -> int:
-    """Put one dead letter, or all there are now, back on the queue of events; give how many.
+    """Put one dead letter, or all there are (at most ``MOST``), back on the queue of events; give how many.
 
     A letter is taken away only after the broker has its copy: one that stops halfway doubles, which harms nobody.
     """
-    if position is not None:
-        async with _held(settings, position) as (channel, letters):
-            await _put_back(channel, settings, _at(letters, position))
-            return 1
-    count = 0
-    async with linked(settings, "replay") as channel:
-        for _ in range(await _count(channel, settings)):
-            letter = await _next(channel, settings)
-            if letter is None:
-                break
+    async with _held(settings) as (channel, letters):
+        chosen = letters if position is None else [_at(letters, position)]
+        for letter in chosen:
             await _put_back(channel, settings, letter)
-            count += 1
-    return count
+        return len(chosen)
 
 
 @asynccontextmanager
-async def _held(settings: Queue, limit: int) -> AsyncIterator[tuple[Channel, list[Delivery]]]:
-    """Hold the oldest letters; those not acknowledged go back to their places."""
+async def _held(settings: Queue) -> AsyncIterator[tuple[Channel, list[Delivery]]]:
+    """Hold all letters, the oldest first; those not acknowledged go back to their places."""
     async with linked(settings, "dead letters") as channel:
         letters: list[Delivery] = []
-        while len(letters) < limit and (letter := await _next(channel, settings)) is not None:
+        while len(letters) < MOST and (letter := await _next(channel, settings)) is not None:
             letters.append(letter)
         try:
             yield channel, letters
@@ -117,12 +111,6 @@ async def _held(settings: Queue, limit: int) -> AsyncIterator[tuple[Channel, lis
                 for letter in letters:
                     if not letter.processed:
                         await letter.nack(requeue=True)
-
-
-async def _count(channel: Channel, settings: Queue) -> int:
-    async with Talk(settings):
-        queue = await channel.declare_queue(dead_queue(settings), passive=True)
-        return queue.declaration_result.message_count or 0
 
 
 async def _next(channel: Channel, settings: Queue) -> Delivery | None:
