@@ -92,7 +92,7 @@ def _shown(state: State, done: Done) -> State:
         applied_revision=content.revision if content else 0,
         applied_photo=_photo(content),
         applied_ending=done.ending,
-        carried=True,
+        carried=state.carried or not done.ending,
         stale=False,
         blind=0,
         looks=state.looks if same else 0,
@@ -201,7 +201,7 @@ def _unknown(state: State, done: Done, can: Capabilities, look: float, again: fl
         # We know where it is; which text it shows is for the next update to settle.
         return After(replace(state, applied_content=""), again)
     blind = state.blind + 1
-    carried = state.carried or can.kind is Kind.MESSAGE  # it may have been read
+    carried = state.carried or (can.kind is Kind.MESSAGE and not done.ending)  # it may have been read
     unknown = replace(state, applied=Applied.UNKNOWN, blind=blind, looks=0, carried=carried)
     unknown = replace(unknown, applied_content=done.content_id, applied_ending=done.ending)
     until = max(state.shown_until, _until(done.content))
@@ -210,7 +210,7 @@ def _unknown(state: State, done: Done, can: Capabilities, look: float, again: fl
         return After(unknown, again)
     if can.can_find:
         return After(unknown, look)
-    return After(unknown, again if blind < BLIND_LIMIT else None)
+    return After(unknown, again if blind < BLIND_LIMIT or not unknown.wanted else None)
 
 
 def backoff(base: float, longest: float, attempts: int, jitter: float, retry_after: float | None = None) -> float:

@@ -70,6 +70,7 @@ class Dispatcher:
         async with asyncio.TaskGroup() as steps:
             while not self._stopping or self._flying:
                 self._wake.clear()
+                self.last_turn = time.monotonic()
                 try:
                     more = await self._turn(steps)
                 except StoreUnavailable as error:
@@ -89,7 +90,7 @@ class Dispatcher:
         for work in turn.work:
             self._flying[work.posting.id] = work
             steps.create_task(self._step(work))
-        self.not_ready, self.last_turn = None, time.monotonic()
+        self.not_ready = None
         return turn.more or bool(self._finished)
 
     async def _sleep(self) -> None:

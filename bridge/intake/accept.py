@@ -72,7 +72,7 @@ class Intake:
 
     def _accept(self, connection: Connection, event: Event, now: datetime) -> Accepted:
         if not cases.record_event(connection, event, now):
-            known = cases.lock_case(connection, event.subject)
+            known = cases.find_case(connection, event.subject) or Case(event.subject)
             return Accepted(Verdict.DUPLICATE, known.standing, known.revision)
         before = cases.lock_case(connection, event.subject)
         after, verdict = fold(before, event, now, self._max_lifetime)

@@ -52,6 +52,12 @@ def lock_case(connection: Connection, name: str) -> Case:
     return _case(row)
 
 
+def find_case(connection: Connection, name: str) -> Case | None:
+    """Load a case; ``None`` when there is no such case."""
+    row = connection.execute(select(schema.cases).where(schema.cases.c.id == name)).first()
+    return _case(row) if row else None
+
+
 def _case(row: Any) -> Case:
     expires = None if row.expires is None else datetime.fromtimestamp(row.expires, UTC)
     registers = _REGISTERS.validate_json(row.registers)
@@ -69,7 +75,7 @@ def save_case(connection: Connection, after: Case, now: datetime) -> None:
     values: dict[str, Any] = {
         "standing": after.standing.value,
         "outcome": after.outcome.value if after.outcome else "",
-        "category": alert.categoryAsGiven if alert else "",
+        "category": alert.categoryAsGiven[:64] if alert else "",  # an unknown word may be of any length
         "headline": contents.one_line(alert.info[0].headline or alert.info[0].description)[:200] if alert else "",
         "revision": after.revision,
         "registers": _dump(after.registers),
@@ -94,8 +100,8 @@ def open_cases(connection: Connection) -> Sequence[str]:
 
 def latest_time(connection: Connection, name: str) -> datetime | None:
     """Give the time of a case's latest event; ``None`` for an unknown case."""
-    row = connection.execute(select(schema.cases).where(schema.cases.c.id == name)).first()
-    return _case(row).registers.latest() if row else None
+    known = find_case(connection, name)
+    return known.registers.latest() if known else None
 
 
 def fact(connection: Connection, name: str) -> str:

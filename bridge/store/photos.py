@@ -12,11 +12,12 @@ from bridge.core.planning import PhotoState
 from bridge.store import schema
 from bridge.store.database import insert
 
+MAX_URI = 2_000  # bytes; a longer one is no address, and does not fit an index: the alert goes without its photo
 
 def want_photo(connection: Connection, after: Case, now: float, deadline: float) -> PhotoState:
     """Tell how far the photo of a case is; ask for it when nobody has yet."""
     resource = after.registers.alert.photo if after.registers.alert else None
-    if resource is None:
+    if resource is None or len(resource.uri.encode()) > MAX_URI:
         return PhotoState()
     table = schema.photos
     mine = and_(table.c.case_id == after.id, table.c.uri == resource.uri)

@@ -15,9 +15,8 @@ from bridge.core.case import Standing
 from bridge.core.posting import Applied, Desired, Kind
 from bridge.core.rules import WORDS, Reason
 from bridge.store import schema
-from bridge.store.outbox import AdminOutboxStore, outbox
 
-__all__ = ["AdminOutboxStore", "Gauges", "LeftBehind", "gauges", "outbox", "status"]
+__all__ = ["Gauges", "LeftBehind", "gauges", "status"]
 
 MOST_CASES = 50
 MOST_POSTINGS = 200  # of one case, where no case is asked for

@@ -76,7 +76,7 @@ def _row(
         "channel": target.channel,
         "adapter": target.adapter,
         "kind": adapters[target.adapter].kind.value,
-        "language": wish.language,
+        "language": wish.language[:35],  # RFC 5646: enough for any tag in use; only its first part is compared
         "desired": Desired.SHOWN.value,
         "content": wish.content,
         "revision": after.revision,

@@ -178,6 +178,7 @@ class Way:
         self._flowing.set()
         self._port = 0
         self.connections = 0  # ever
+        self.swap: tuple[bytes, bytes] | None = None  # these bytes become those, on their way to the broker
 
     @property
     def url(self) -> str:
@@ -204,6 +205,10 @@ class Way:
         """Let nothing through, and say nothing."""
         self._flowing.clear()
 
+    def thaw(self) -> None:
+        """Let everything through again."""
+        self._flowing.set()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         with suppress(OSError):
@@ -220,6 +225,7 @@ class Way:
         with suppress(OSError):
             while data := await reader.read(65536):
                 await self._flowing.wait()
+                data = data.replace(*self.swap) if self.swap else data
                 writer.write(data)
                 await writer.drain()
         writer.transport.abort()
