@@ -39,7 +39,7 @@ class Timing:
 class Done:
     """A step that ran: what it did, and what came of it (``None``: it was asked for nothing).
 
-    ``since``: when the publication that is looked for was sent, in seconds since the epoch (for FIND).
+    ``since``: when something was last sent there, in seconds since the epoch.
     """
 
     step: Step
@@ -67,7 +67,7 @@ def after(state: State, done: Done, can: Capabilities, timing: Timing, now: floa
         return After(changed, now)
     if changed.applied is Applied.UNKNOWN:
         return _look_again(changed, done.since, timing, now)
-    return After(changed, _next_check(changed, can, timing, now))
+    return After(changed, _next_check(changed, done.since, can, timing, now))
 
 
 def _succeeded(state: State, done: Done) -> State:
@@ -148,7 +148,7 @@ def _look_again(state: State, since: float, timing: Timing, now: float) -> After
     return After(replace(state, applied=Applied.NONE, looks=0), now)
 
 
-def _next_check(state: State, can: Capabilities, timing: Timing, now: float) -> float | None:
+def _next_check(state: State, since: float, can: Capabilities, timing: Timing, now: float) -> float | None:
     """Plan the next read-back or renewal of a posting that has no gap."""
     if can.kind is not Kind.STATE or state.applied is Applied.NONE:
         return None
@@ -156,8 +156,9 @@ def _next_check(state: State, can: Capabilities, timing: Timing, now: float) -> 
     renew = state.shown_until - timing.valid_for / 2
     if not can.can_observe:
         return max(now, renew) if leased else None
-    early = state.looks < len(timing.checks)
-    check = now + (timing.checks[state.looks] if early else timing.check_interval)
+    last = len(timing.checks) - 1
+    early = state.looks <= last or now < since + sum(timing.checks)
+    check = now + (timing.checks[min(state.looks, last)] if early else timing.check_interval)
     if state.applied is Applied.SHOWN:
         return renew if leased and now < renew < check else check
     # Dark: look until even a message that was lost on its way must have cleared itself.
