@@ -1,0 +1,1 @@
+"""Benchmarks: the real bridge beside a bare program that keeps nothing, in the same run."""
