@@ -143,11 +143,17 @@ async def _prepare_patiently(database: Database) -> None:
 
 async def serve(loaded: Loaded) -> None:
     """Run the whole bridge until it is told to stop."""
+    async with assembled(loaded) as (bridge, service):
+        log.info("starting", version=__version__, targets=len(bridge.policy.targets), worker=_worker(loaded))
+        await service.run()
+
+
+@asynccontextmanager
+async def assembled(loaded: Loaded) -> AsyncIterator[tuple[Bridge, Service]]:
+    """Put together the whole bridge, ready to run; ``BridgeError`` when another one runs on the same embedded store."""
     with _only_one(loaded):
         async with open_bridge(loaded) as bridge, _photo_fetcher(loaded) as fetcher:
-            service = await _assemble(bridge, fetcher)
-            log.info("starting", version=__version__, targets=len(bridge.policy.targets), worker=_worker(loaded))
-            await service.run()
+            yield bridge, await _assemble(bridge, fetcher)
 
 
 async def _assemble(bridge: Bridge, fetcher: PhotoFetcher) -> Service:

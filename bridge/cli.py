@@ -106,11 +106,12 @@ def run(config: ConfigOption = None) -> None:
 @app.command()
 def demo(
     serve: Annotated[bool, typer.Option("--serve", help="Leave everything running to play with.")] = False,
+    language: LanguageOption = "nl",
 ) -> None:
     """Show the main job on embedded parts: alerts go out, are corrected, and are taken back."""
     from bridge.demo.play import play  # noqa: PLC0415 - the demo and its simulators are no part of the service
 
-    raise typer.Exit(_wait(play(serve=serve)))
+    raise typer.Exit(_wait(play(serve=serve, language=language)))
 
 
 @app.command()
