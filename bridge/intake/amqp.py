@@ -111,7 +111,7 @@ class AmqpIntake:
 
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(BrokerError),
-            wait=wait_random_exponential(multiplier=0.5, max=self._queue.retry_max),
+            wait=wait_random_exponential(multiplier=0.5, min=0.1, max=self._queue.retry_max),
             before_sleep=self._broker_failed,
         )
         prefetch = 1 if self._is_careful() else self._queue.prefetch

@@ -37,8 +37,8 @@ NO_LIMIT = 1_000_000_000
 # What the broker adds, obeys on every publication (CC, BCC), or counts anew.
 _BROKERS_OWN = frozenset({"CC", "BCC", "x-delivery-count", "x-acquired-count"})
 
-# A frame that cannot be decoded comes out as a ValueError.
-_FAILURES = (*CONNECTION_EXCEPTIONS, ValueError)
+_UNDECODABLE = (InvalidFrameError, ValueError, RecursionError)
+_FAILURES = (*CONNECTION_EXCEPTIONS, *_UNDECODABLE)
 
 for _name in ("aio_pika", "aiormq", "pamqp"):
     logging.getLogger(_name).setLevel(
@@ -133,7 +133,8 @@ class Talk:
         text = one_line(str(error)) or "the connection was lost"
         password = read_url(self._queue).password
         text = text.replace(password, "******") if password else text
-        return f"{type(error).__name__}: {text}"
+        broken = "a message has properties that cannot be decoded: " if isinstance(error, InvalidFrameError) else ""
+        return f"{broken}{type(error).__name__}: {text}"
 
 
 def _is_loss(error: BaseException) -> bool:
@@ -226,7 +227,7 @@ class Subscription:
         self._queue = queue
 
     def _on_close(self, _channel: object, error: BaseException | None) -> None:
-        self.undecodable = isinstance(error, (ValueError, RecursionError, InvalidFrameError))
+        self.undecodable = isinstance(error, _UNDECODABLE)
         self._lost(f"{type(error).__name__}: {one_line(str(error))}" if error else "the broker closed the connection")
 
     def _on_cancel(self, _frame: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -123,7 +124,7 @@ class Bench:
         return message
 
     async def ready(self, queue: str | None = None) -> int:
-        """Count the messages that wait in a queue; RabbitMQ 3.10 does not count what came back."""
+        """Count the messages that wait in a queue; RabbitMQ 3.10 forgets to count what came back or died."""
         found = await self.channel.declare_queue(queue or self.settings.name, passive=True)
         return found.declaration_result.message_count or 0
 
@@ -139,6 +140,12 @@ class Bench:
                 return False
             return bool(found.declaration_result.consumer_count)
 
+    async def reconnect(self) -> None:
+        """Come back after a restart of the broker."""
+        await self.connection.close()
+        self.connection = await aio_pika.connect(self.settings.url.get_secret_value(), timeout=DEADLINE)
+        self.channel = await self.connection.channel(on_return_raises=True)
+
     async def remove(self) -> None:
         """Take everything of this test off the broker."""
         for queue in (self.settings.name, self.dead):
@@ -149,7 +156,7 @@ class Bench:
 
 @asynccontextmanager
 async def open_bench(url: str, **changes: Any) -> AsyncIterator[Bench]:
-    """Open a bench with names that nobody else has; a restart of the broker does not end it."""
+    """Open a bench with names that nobody else has."""
     mark = uuid4().hex[:10]
     names = {
         "name": f"t.{mark}",
@@ -157,21 +164,24 @@ async def open_bench(url: str, **changes: Any) -> AsyncIterator[Bench]:
         "dead_exchange": f"t.{mark}.dead-letters",
         "status_exchange": f"t.{mark}.status",
     }
-    connection = await aio_pika.connect_robust(url, timeout=DEADLINE, reconnect_interval=0.2)
-    async with connection:
-        channel = await connection.channel(on_return_raises=True)
-        bench = Bench(QueueSettings(url=url, **names, **changes), connection, channel)
+    connection = await aio_pika.connect(url, timeout=DEADLINE)
+    channel = await connection.channel(on_return_raises=True)
+    bench = Bench(QueueSettings(url=url, **names, **changes), connection, channel)
+    try:
+        yield bench
+    finally:
         try:
-            yield bench
-        finally:
             await bench.remove()
+        finally:
+            await bench.connection.close()
 
 
 class Way:
     """A TCP way to the broker that tests can cut, close, open and freeze."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, tls: ssl.SSLContext | None = None) -> None:
         self._broker = URL(url)
+        self._tls = tls
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._flowing = asyncio.Event()
@@ -183,11 +193,12 @@ class Way:
     @property
     def url(self) -> str:
         """The broker's URL by this way."""
-        return str(self._broker.with_host("127.0.0.1").with_port(self._port))
+        scheme = "amqps" if self._tls else "amqp"
+        return str(self._broker.with_scheme(scheme).with_host("127.0.0.1").with_port(self._port))
 
     async def open(self) -> None:
         """Let connections through; the port stays the same."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port, ssl=self._tls)
         self._port = self._server.sockets[0].getsockname()[1]
 
     def cut(self) -> None:
@@ -232,9 +243,9 @@ class Way:
 
 
 @asynccontextmanager
-async def open_way(url: str) -> AsyncIterator[Way]:
-    """Open a way to the broker."""
-    way = Way(url)
+async def open_way(url: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[Way]:
+    """Open a way to the broker, with TLS up to here when asked for."""
+    way = Way(url, tls)
     await way.open()
     try:
         yield way
