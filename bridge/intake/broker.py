@@ -3,12 +3,14 @@
 The library tells of a lost connection in many ways: by its own errors, a ``RuntimeError``, a bare ``Exception``, even a
 ``CancelledError`` that nobody asked for. ``Talk`` makes one ``BrokerError`` of them all, and bounds every wait.
 """
+# ruff: noqa: D102
+# The properties of Queue mean what QueueSettings says of them.
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from decimal import Decimal
 from types import TracebackType
@@ -57,7 +59,6 @@ class Unroutable(BrokerError):
 class Queue(Protocol):
     """The section ``queue`` of the settings, as far as it is needed here."""
 
-    # ruff: noqa: D102
     @property
     def url(self) -> SecretStr: ...
     @property
@@ -194,37 +195,35 @@ def _quorum(arguments: Mapping[str, Any]) -> dict[str, Any]:
 class Subscription:
     """One consumer on one connection. ``over`` is set when it takes no more: lost, or stopped."""
 
-    def __init__(self) -> None:
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
         self.over = asyncio.Event()
         self.loss: str | None = None
         self.undecodable = False  # a frame came that the library cannot read: a message with broken properties
         self._stack = AsyncExitStack()
-        self._cancel: Callable[[], Any] = lambda: None
+        self._cancel: Callable[[], Awaitable[object]]
 
     @classmethod
     async def open(cls, queue: Queue, prefetch: int, take: Callable[[Delivery, asyncio.Event], None]) -> Subscription:
         """Connect and consume: ``take`` gets each message, in order, with ``over``. May raise ``BrokerError``."""
-        subscription = cls()
+        subscription = cls(queue)
         async with AsyncExitStack() as stack:
             channel = await stack.enter_async_context(linked(queue, "intake", confirms=False))
-            await subscription._consume(channel, queue, prefetch, take)
+            await subscription._consume(channel, prefetch, take)
             subscription._stack = stack.pop_all()
         return subscription
 
-    async def _consume(
-        self, channel: Channel, queue: Queue, prefetch: int, take: Callable[[Delivery, asyncio.Event], None]
-    ) -> None:
+    async def _consume(self, channel: Channel, prefetch: int, take: Callable[[Delivery, asyncio.Event], None]) -> None:
         async def pass_on(message: Delivery) -> None:
             take(message, self.over)
 
-        async with Talk(queue):
+        async with Talk(self._queue):
             channel.close_callbacks.add(self._on_close)
             (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(self._on_cancel)
             await channel.set_qos(prefetch)  # of each consumer: quorum queues refuse a global one
-            source = await channel.get_queue(queue.name, ensure=False)
+            source = await channel.get_queue(self._queue.name, ensure=False)
             tag = await source.consume(pass_on)
         self._cancel = lambda: source.cancel(tag)
-        self._queue = queue
 
     def _on_close(self, _channel: object, error: BaseException | None) -> None:
         self.undecodable = isinstance(error, _UNDECODABLE)
