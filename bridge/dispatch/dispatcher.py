@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from random import Random
 
 import structlog
@@ -94,10 +95,10 @@ class Dispatcher:
         return turn.more or bool(self._finished)
 
     async def _sleep(self) -> None:
-        try:
-            await asyncio.wait_for(self._wake.wait(), POLL)
-        except TimeoutError:
-            return
+        # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the wake-up.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL):
+                await self._wake.wait()
 
     def _free_slots(self) -> list[Slots]:
         """Offer each adapter's free slots; a few stay free for endings and retractions, always."""
@@ -107,7 +108,8 @@ class Dispatcher:
             most = adapter.capabilities.max_concurrency
             free = self._breakers[name].slots(most - len(flying), len(flying), self._clock())
             if free > 0:
-                offers.append(Slots(name, free, free - most // 4 if free > 1 else free, frozenset(flying)))
+                kept = most // 4 if flying or free > 1 else 0  # a lone first step tries the way for all
+                offers.append(Slots(name, free, free - kept, frozenset(flying)))
         return offers
 
     async def _step(self, work: Work) -> None:

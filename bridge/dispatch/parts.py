@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 
@@ -72,10 +73,10 @@ class PhotoDesk:
                     if (case, uri) not in self._fetching and len(self._fetching) < self.most:
                         self._fetching.add((case, uri))
                         fetches.create_task(self._fetch(case, uri, deadline))
-                try:
-                    await asyncio.wait_for(self._wake.wait(), 1.0)
-                except TimeoutError:
-                    continue
+                # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the wake-up.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(1.0):
+                        await self._wake.wait()
 
     async def _fetch(self, case: str, uri: str, deadline: float) -> None:
         photo, error = None, "it did not come in time"
