@@ -191,10 +191,13 @@ class _Desk:
         """Wish that ``target`` shows ``info``, or refuse it because the board cannot show it in full."""
         can = self._policy.adapters[target.adapter]
         touched = before is not None and before.touched
+        again = before is not None and (before.desired, before.revision) == (Desired.SHOWN, self._case.revision)
+        if again and touched and can.kind is Kind.MESSAGE:
+            return decision, None  # a photo that came late, or another template, is no news of the case
         follow_up = touched and before is not None and before.carried and can.kind is Kind.MESSAGE
         pictured = self._judge.with_photo(target, info)[1] and not follow_up
         photo = self._photo.ready if pictured else None
-        made = self._content(target, can, info, photo, updated=touched)
+        made = self._content(target, can, info, photo, updated=touched and not again)
         if isinstance(made, DoesNotFit):
             return Decision(allowed=False, reason=Reason.LAYOUT, detail=str(made)), None
         waits = pictured and self._photo.coming and can.kind is not Kind.STATE
@@ -205,7 +208,7 @@ class _Desk:
         self, target: Target, can: Capabilities, info: Info, photo: Photo | None, *, updated: bool
     ) -> tuple[str, str] | DoesNotFit:
         sign = target.sign if can.board else None
-        key = (target.channel, info.language, photo is None, sign, updated and not can.board)
+        key = (target.channel, info.language, photo is None, can.board, sign, updated and not can.board)
         if key not in self._made:
             self._made[key] = self._make(target, can, info, photo, updated=updated)
         return self._made[key]
@@ -213,7 +216,9 @@ class _Desk:
     def _make(
         self, target: Target, can: Capabilities, info: Info, photo: Photo | None, *, updated: bool
     ) -> tuple[str, str] | DoesNotFit:
-        if can.board and target.sign:
+        if can.board:
+            if target.sign is None:
+                return DoesNotFit("the size of this board is not known")
             try:
                 made = contents.board(self._case, self._alert, info, target.sign, photo)
             except DoesNotFit as reason:
