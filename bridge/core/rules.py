@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bridge.core.alert import Category, Language, Line, Status, Urgency
 from bridge.core.target import Name, OwnerKind
@@ -108,6 +108,11 @@ class RuleReason(BaseModel):
     en: Line
 
 
+def _primary(language: str) -> str:
+    """Read ``NL`` and ``nl-NL`` as ``nl``, like an alert's language: a spelling must not open what a rule closes."""
+    return language.partition("-")[0].lower()
+
+
 AreaKind = Literal["circle", "polygon", "geocode", "none"]
 
 
@@ -123,7 +128,7 @@ class Rule(BaseModel):
     statuses: Annotated[tuple[Annotated[Status, Field(strict=False)], ...] | None, Field(strict=False)] = None
     urgencies: Annotated[tuple[Annotated[Urgency, Field(strict=False)], ...] | None, Field(strict=False)] = None
     owners: Annotated[tuple[Annotated[OwnerKind, Field(strict=False)], ...] | None, Field(strict=False)] = None
-    languages: Annotated[tuple[Language, ...] | None, Field(strict=False)] = None
+    languages: Annotated[tuple[Annotated[Language, AfterValidator(_primary)], ...] | None, Field(strict=False)] = None
     photo: Annotated[tuple[bool, ...] | None, Field(strict=False)] = None
     area: Annotated[tuple[AreaKind, ...] | None, Field(strict=False)] = None
     serves: Annotated[tuple[Line, ...], Field(strict=False)] = ()
