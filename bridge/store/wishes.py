@@ -169,7 +169,8 @@ def apply_endings(connection: Connection, after: Case, wishes: Iterable[GroupWis
             _keep_contents(connection, after.id, [(name, wish.content)])
             values |= {"desired": Desired.SHOWN.value, "content": name, "ending": True}
         if wish.spare_sent:
-            mine = and_(mine, or_(untouched, t.applied_photo != "", t.photo != ""))
+            # What is still on its way must not be tried again when it fails, nor bring a photo.
+            mine = and_(mine, or_(t.applied != "shown", t.applied_photo != "", t.photo != ""))
         # What was never sent is cancelled here and now; the rest is due at once.
         due = case((untouched, None), (t.claim.is_(None), now), else_=t.due)
         connection.execute(update(schema.postings).where(mine).values(values).values(due=due))
