@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Self
@@ -232,6 +232,17 @@ class Spine:
         await self.work_store().release_all(self.clock())
         return self.start()
 
+    @asynccontextmanager
+    async def running(self, part: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+        """Run a part of the service beside the dispatcher."""
+        task = asyncio.create_task(part)
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
     # Events
 
     async def opened(self, case: str = "zaak", **data: Any) -> Accepted:
@@ -285,20 +296,22 @@ class Spine:
         """Wait for a condition; while nothing is in flight, let the clock jump to the next thing that is due."""
         async with asyncio.timeout(PATIENCE):
             while True:
+                # Seen before the condition: what ends in between must not be taken for a reason to jump.
+                next_due = await self._next_due() if travel else None
                 found = condition()
                 if found if isinstance(found, bool) else await found:
                     return
-                if travel:
-                    await self._travel()
+                if next_due:
+                    self.clock.now = max(self.clock.now, next_due)
+                    self.wake()
                 await asyncio.sleep(0.001)
 
-    async def _travel(self) -> None:
+    async def _next_due(self) -> float | None:
+        """Tell when the next posting is due; ``None`` while something is in flight."""
         t = schema.postings.c
         query = select(func.min(t.due), func.count(t.claim))
         due, claims = await self.database.read(lambda connection: connection.execute(query).one())
-        if due is not None and not claims:
-            self.clock.now = max(self.clock.now, due)
-            self.wake()
+        return None if claims else due
 
     async def is_closed(self) -> bool:
         """Whether every posting is as desired, or has been given up, with nothing in flight."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -300,7 +301,7 @@ async def test_replan_sends_nobody_the_same_message_again(database: Database) ->
     ],
     ids=["category", "language", "headline", "photo", "sender"],
 )
-async def test_a_valid_event_always_fits_the_store(database: Database, odd: dict[str, object]) -> None:
+async def test_a_valid_event_always_fits_the_store(database: Database, odd: dict[str, Any]) -> None:
     """Whatever the contract lets through, however long, is taken in, shown, and ended again."""
     async with Spine(database, [mail("m")]) as spine:
         spine.start()
