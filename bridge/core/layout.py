@@ -8,7 +8,11 @@ Pages = tuple[tuple[str, ...], ...]
 
 
 class DoesNotFit(Exception):
-    """The text cannot be shown in full on this board; the message says why."""
+    """The text cannot be shown in full on this board; the message says why, ``dutch`` too."""
+
+    def __init__(self, why: str, dutch: str) -> None:
+        super().__init__(why)
+        self.dutch = dutch
 
 
 def lay_out(text: str, sign: Sign, mark: str = "") -> Pages:
@@ -23,7 +27,10 @@ def lay_out(text: str, sign: Sign, mark: str = "") -> Pages:
         pages = [tuple(_lines([mark], sign.columns)), *pages]
     if len(pages) > sign.pages:
         size = f"{sign.columns}x{sign.rows}"
-        raise DoesNotFit(f"needs {len(pages)} pages of {size}, the board has {sign.pages}")
+        raise DoesNotFit(
+            f"needs {len(pages)} pages of {size}, the board has {sign.pages}",
+            f"het zijn {len(pages)} schermen van {size}, het bord heeft er {sign.pages}",
+        )
     return tuple(pages)
 
 
@@ -31,7 +38,10 @@ def _lines(words: list[str], columns: int) -> list[str]:
     lines: list[str] = []
     for word in words:
         if len(word) > columns:
-            raise DoesNotFit(f"the word {word[:40]!r} has {len(word)} characters, a line has {columns}")
+            raise DoesNotFit(
+                f"the word {word[:40]!r} has {len(word)} characters, a line has {columns}",
+                f"het woord {word[:40]!r} heeft {len(word)} tekens, een regel {columns}",
+            )
         if lines and len(lines[-1]) + 1 + len(word) <= columns:
             lines[-1] = f"{lines[-1]} {word}"
         else:

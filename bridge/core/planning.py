@@ -199,7 +199,8 @@ class _Desk:
         photo = self._photo.ready if pictured else None
         made = self._content(target, can, info, photo, updated=touched and not again)
         if isinstance(made, DoesNotFit):
-            return Decision(allowed=False, reason=Reason.LAYOUT, detail=str(made)), None
+            refused = Decision(allowed=False, reason=Reason.LAYOUT, detail=str(made), detail_nl=made.dutch)
+            return refused, None
         waits = pictured and self._photo.coming and can.kind is not Kind.STATE
         wish = Wish(name, target, Desired.SHOWN, made[0], made[1], decision.rule, waits, info.language)
         return decision, wish

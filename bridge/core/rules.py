@@ -167,11 +167,13 @@ class Decision:
     rule: str = ""
     words: RuleReason | None = None
     detail: str = ""
+    detail_nl: str = ""
 
     def explain(self, language: str = "nl") -> str:
         """Say the reason in words."""
         words = getattr(self.words, language) if self.words else WORDS[self.reason][language]
-        return f"{words}: {self.detail}" if self.detail else words
+        detail = self.detail_nl if language == "nl" and self.detail_nl else self.detail
+        return f"{words}: {detail}" if detail else words
 
 
 def decide(facts: Facts, rules: Sequence[Rule]) -> Decision:
