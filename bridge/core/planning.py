@@ -219,7 +219,7 @@ class _Desk:
     ) -> tuple[str, str] | DoesNotFit:
         if can.board:
             if target.sign is None:
-                return DoesNotFit("the size of this board is not known")
+                return DoesNotFit("its size is not known", "de afmetingen zijn niet bekend")
             try:
                 made = contents.board(self._case, self._alert, info, target.sign, photo)
             except DoesNotFit as reason:
