@@ -100,6 +100,8 @@ STORIES = {
     "equal times": [opened(0), updated(0), ended(0), opened(0, name="again"), updated(0, name="more")],
     "equal times, numbered": [opened(0, sequence="1"), updated(0, sequence="2"), ended(0, sequence="3"),
                               opened(0, sequence="4", name="again"), updated(0, sequence="5", name="more")],
+    "a tie that the ending wins": [opened(0), ended(10), opened(10, sequence="5"), updated(10, sequence="6")],
+    "a tie that the number decides": [opened(0, name="a"), opened(0, sequence="0", name="b"), updated(0, sequence="9")],
     "clocks that differ": [ended(0), opened(4), updated(6)],
     "doubled": [opened(0), opened(0), updated(3), updated(3), ended(5), ended(5)],
     "two sources": [opened(0, name="1", source="urn:a"), opened(0, name="1", source="urn:b"), updated(1), ended(2)],

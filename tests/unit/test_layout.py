@@ -91,8 +91,9 @@ def test_a_text_that_fills_the_board_exactly_is_shown() -> None:
     assert lay_out(full, sign) == (("abcde", "fg hi"), ("jklmn", "opqrs"))
     with pytest.raises(DoesNotFit, match="needs 3 pages of 5x2, the board has 2"):
         lay_out(f"{full} t", sign)
-    with pytest.raises(DoesNotFit, match="'opqrst' has 6 characters, a line has 5"):
+    with pytest.raises(DoesNotFit, match="'opqrst' has 6 characters, a line has 5") as refused:
         lay_out(f"{full}t", sign)
+    assert refused.value.dutch == "het woord 'opqrst' heeft 6 tekens, een regel 5"
 
 
 def test_white_space_is_folded_and_nothing_else_changes() -> None:

@@ -26,6 +26,7 @@ PHOTO = PhotoState(ready=Photo("d" * 64, data=b"jpeg"))
 NO_PHOTO = PhotoState()
 BORD, MAILBOX = target("bord"), target("mail-ans", "email", owner={"kind": "citizen"})
 PAGINA = target("fb-leiden", "facebook")
+KRANT = target("krant", sign={"columns": 16, "rows": 5, "pages": 4, "photo": True})
 BEHEERDER = target("beheerder-1", "outbox", owner={"kind": "citizen"})
 ALL = (BORD, MAILBOX, PAGINA, BEHEERDER)
 CHANNELS = pytest.mark.parametrize("place", ALL, ids=lambda one: one.channel)
@@ -153,15 +154,16 @@ def test_a_message_that_was_sent_is_not_sent_again_for_a_photo_or_a_template(pla
 
 def test_a_photo_that_comes_late_is_added_where_that_can_be_done() -> None:
     """A text display gets the picture as an update of the same revision; a page gets a new wish with the photo."""
-    display = target("krant", sign={"columns": 16, "rows": 5, "pages": 4, "photo": True})
-    for place in (display, PAGINA):
+    for place in (KRANT, PAGINA):
         there = existing(plan_open(case(), policy(place), {}, PhotoState(coming=True)))
         wish, content = only(plan_open(case(), policy(place), there, PHOTO))
         assert wish.photo == "d" * 64
         assert content.phase is Phase.OPENED
 
 
-@pytest.mark.parametrize(("place", "waits"), [(BORD, False), (MAILBOX, True), (PAGINA, True), (BEHEERDER, False)])
+@pytest.mark.parametrize(
+    ("place", "waits"), [(BORD, False), (KRANT, False), (MAILBOX, True), (PAGINA, True), (BEHEERDER, False)]
+)
 def test_only_what_carries_a_photo_waits_for_it(place: Target, waits: bool) -> None:
     """R4: a board never waits; a post and a mail do for a while; an outbox that carries no photo does not."""
     wish, content = only(plan_open(case(), policy(place), {}, PhotoState(coming=True)))

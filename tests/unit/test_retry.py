@@ -142,9 +142,18 @@ def test_an_old_text_that_cannot_be_replaced_is_taken_away() -> None:
 def test_what_was_tried_is_remembered_while_unknown() -> None:
     """A post whose answer was lost may carry a photo and stand until its lease ends: both are taken into account."""
     tried = done(Step.PUBLISH, UNKNOWN, content=content("r1", NOW + 900, photo=True), ending=False)
-    state = then(State(Desired.SHOWN, "r1", 1, "p"), tried, PAGE).state
+    state = then(State(Desired.SHOWN, "r1", 1, "p", looks=6), tried, PAGE).state
+    assert state.looks == 0
     assert (state.applied, state.applied_content, state.applied_photo) == (Applied.UNKNOWN, "r1", "p")
     assert (state.shown_until, state.blind, state.carried) == (NOW + 900, 1, False)
+
+
+def test_a_told_ending_does_not_count_as_the_alert() -> None:
+    """I5: an old ending that was still on its way when the case opened again makes nobody a reader of the new alert."""
+    anew = State(Desired.SHOWN, "r3", 3, applied=Applied.SHOWN, applied_ending=True, handle={"id": "1"})
+    for can, step, result in product((MAIL, OUTBOX), (Step.PUBLISH, Step.UPDATE), (RECEIPT, UNKNOWN)):
+        assert not then(anew, done(step, result, "r2", ending=True), can).state.carried
+        assert then(anew, done(step, result, "r3"), can).state.carried
 
 
 def test_looking_finds_adopts_or_gives_up_in_time() -> None:
@@ -188,6 +197,7 @@ def test_a_post_that_is_not_wanted_any_more_is_looked_for_longer() -> None:
 @pytest.mark.parametrize("can", [MAIL, PAGE], ids=["mail", "page"])
 def test_after_two_lost_answers_a_person_must_look(can: Capabilities) -> None:
     """I4: no third publication goes out blindly; the state says so."""
+    assert BLIND_LIMIT == 2
     state = State(Desired.SHOWN, "r1")
     for _ in range(BLIND_LIMIT):
         outcome = then(replace(state, applied=Applied.NONE, looks=0), done(Step.PUBLISH, UNKNOWN), can)
@@ -208,6 +218,8 @@ def test_a_board_is_read_back_soon_then_now_and_then() -> None:
         waits.append((outcome.due or 0) - NOW)
         state = outcome.state
     assert waits == [60, 300, 300, 300]
+    cleared = then(replace(state, desired=Desired.GONE), done(Step.RETRACT), can)
+    assert cleared.due == NOW + 5
     dark = State(Desired.GONE, applied=Applied.GONE, looks=2, shown_until=NOW + 1)
     assert then(dark, done(Step.OBSERVE, Observation(False)), BOARD).due == NOW + 300
     assert then(replace(dark, shown_until=NOW - 1), done(Step.OBSERVE, Observation(False)), BOARD).due is None

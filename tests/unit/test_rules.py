@@ -196,8 +196,9 @@ def test_every_reason_has_words_in_both_languages() -> None:
     assert all(set(words) == {"nl", "en"} and all(words.values()) for words in WORDS.values())
     denied = decide(facts(), [rule("nee", "deny")])
     assert (denied.explain("nl"), denied.explain("en")) == ("nl nee", "nee")
-    too_long = Decision(allowed=False, reason=Reason.LAYOUT, detail="needs 5 pages")
+    too_long = Decision(allowed=False, reason=Reason.LAYOUT, detail="needs 5 pages", detail_nl="het zijn 5 schermen")
     assert too_long.explain("en") == "the text does not fit this board in full: needs 5 pages"
+    assert too_long.explain("nl") == "de tekst past niet volledig op dit bord: het zijn 5 schermen"
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,16 @@ def test_areas_that_touch_are_meant(area: dict[str, Any], coverage: dict[str, An
     assert meant(coverage, coverage=area) == touches
 
 
+@pytest.mark.parametrize("km", [0.5, 5.0, 15.0])
+@pytest.mark.parametrize("side", ["west", "south"])
+def test_a_circle_reaches_a_polygon_over_its_radius(km: float, side: str) -> None:
+    """From outside, a circle touches a town when its radius is the distance to the nearest edge, in any direction."""
+    here = east(-km, 52.15, 4.40) if side == "west" else (52.10 - km / KM_PER_DEGREE, 4.50)
+    for radius, touches in ((km * 1.01, True), (km * 0.99 - 0.002, False)):
+        assert meant(circle(*here, radius), coverage={"polygon": [SQUARE]}) == touches
+        assert meant({"polygon": [SQUARE]}, coverage=circle(*here, radius)) == touches
+
+
 @pytest.mark.parametrize(
     "odd",
     [
