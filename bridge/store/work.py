@@ -7,13 +7,13 @@ published is *unknown*, not *not published*.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, select, update
+from sqlalchemy import Connection, and_, bindparam, case, exists, literal, select, union_all, update
 
 from bridge.core import content as contents
 from bridge.core.content import Content, Photo
@@ -52,6 +52,17 @@ _CACHED = 2_000  # contents kept in memory
 
 _postings = schema.postings
 _t = _postings.c
+
+# Made once: to put a statement together takes longer than to run it.
+_READ = select(*WORK, *STATE)
+_SAME = _READ.where(_t.id.in_(bindparam("ids", expanding=True))).with_for_update()
+_DUE = (
+    _READ.where(_t.adapter == bindparam("adapter"), _t.priority == bindparam("priority"), _t.due <= bindparam("now"))
+    .order_by(_t.due)
+    .limit(bindparam("free"))
+    .with_for_update(skip_locked=True)
+)
+_DUE_ELSEWHERE = _DUE.where(_t.target.not_in(bindparam("busy", expanding=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +104,7 @@ class WorkStore:
         self._worker = worker
         self._tell = tell
         self._random = random
+        self._waiting = _waiting(adapters)
         self._contents: dict[str, Content] = {}
         self._targets: dict[str, Target] = {}
         self._crowded: set[str] = set()  # adapters where targets with many postings stand in the way of others
@@ -112,15 +124,20 @@ class WorkStore:
             self._record(connection, finished, now)
         work: list[Work] = []
         more = False
+        waiting = (
+            {(name, priority) for name, priority in connection.execute(self._waiting, {"now": now})} if slots else ()
+        )
         for offer in slots:
-            mine, crowded = self._claim(connection, offer, now)
+            mine, crowded = self._claim(connection, offer, waiting, now)
             work += mine
             more = more or crowded
         if work:
             connection.execute(CLAIM, [claim_row(one) for one in work])
         return Turn([self._equip(connection, one, now) for one in work], more)
 
-    def _claim(self, connection: Connection, offer: Slots, now: float) -> tuple[list[Work], bool]:
+    def _claim(
+        self, connection: Connection, offer: Slots, waiting: Container[tuple[str, int]], now: float
+    ) -> tuple[list[Work], bool]:
         """Claim what is due at one adapter, endings first, one posting a target."""
         taken = set(offer.busy)
         crowded = offer.adapter in self._crowded
@@ -130,7 +147,9 @@ class WorkStore:
             free = (offer.urgent if priority == URGENT else offer.normal) - len(work)
             if free <= 0:
                 continue
-            rows = self._due(connection, offer, priority, free, now)
+            rows = ()
+            if (offer.adapter, priority) in waiting:
+                rows = self._due(connection, offer, priority, free, now)
             for row in rows:
                 if row.target in taken:
                     self._crowded.add(offer.adapter)
@@ -142,10 +161,10 @@ class WorkStore:
         return work, not crowded and offer.adapter in self._crowded
 
     def _due(self, connection: Connection, offer: Slots, priority: int, free: int, now: float) -> Sequence[Any]:
-        due = select(*WORK, *STATE).where(_t.adapter == offer.adapter, _t.priority == priority, _t.due <= now)
+        asked = {"adapter": offer.adapter, "priority": priority, "now": now, "free": free}
         if offer.adapter in self._crowded and offer.busy:
-            due = due.where(_t.target.not_in(offer.busy))
-        return connection.execute(due.order_by(_t.due).limit(free).with_for_update(skip_locked=True)).all()
+            return connection.execute(_DUE_ELSEWHERE, {**asked, "busy": list(offer.busy)}).all()
+        return connection.execute(_DUE, asked).all()
 
     def _take(self, connection: Connection, row: Any, now: float) -> Work | None:
         """Choose the step for a due posting; what needs none is settled here and now."""
@@ -194,8 +213,7 @@ class WorkStore:
     def _record(self, connection: Connection, finished: Sequence[Finished], now: float) -> None:
         """Write what came of steps. Desires may have changed meanwhile, so the rows are read again."""
         ids = [one.work.posting.id for one in finished]
-        found = connection.execute(select(*WORK, *STATE).where(_t.id.in_(ids)).with_for_update())
-        rows = {row.id: row for row in found}
+        rows = {row.id: row for row in connection.execute(_SAME, {"ids": ids})}
         results, journal, notices = [], [], []
         for one in finished:
             row, work, done = rows[one.work.posting.id], one.work, one.done
@@ -269,6 +287,20 @@ class WorkStore:
             body = connection.scalar(select(schema.targets.c.body).where(schema.targets.c.id == name))
             self._targets[name] = self._find_target(name, body or "")
         return self._targets[name]
+
+
+def _waiting(adapters: Iterable[str]) -> Any:
+    """Ask in one go at which adapters, and how urgently, anything is due: on an idle bridge nothing is."""
+    due = _t.due <= bindparam("now")
+    return union_all(
+        *(
+            select(literal(name), literal(priority)).where(
+                exists().where(_t.adapter == name, _t.priority == priority, due)
+            )
+            for name in adapters
+            for priority in (URGENT, NORMAL, LATER)
+        )
+    )
 
 
 def _remember(cache: dict[str, Any], name: str, value: Any) -> None:
