@@ -225,6 +225,14 @@ def test_a_board_is_read_back_soon_then_now_and_then() -> None:
     assert then(replace(dark, shown_until=NOW - 1), done(Step.OBSERVE, Observation(False)), BOARD).due is None
 
 
+def test_hurried_looks_do_not_shorten_the_watch_over_a_dark_board() -> None:
+    """A request that was lost may land for a minute after it was sent, however often a change made us look meanwhile."""
+    dark, can = State(Desired.GONE, applied=Applied.GONE, looks=9), replace(BOARD, leased=False)
+    for sent, due in ((NOW - 2, NOW + 60), (NOW - 100, None)):
+        seen = done(Step.OBSERVE, Observation(False), since=sent)
+        assert then(dark, seen, can).due == due
+
+
 def test_drift_is_closed_by_the_next_step() -> None:
     """A board that came back with an old message, another text, or none, is due at once."""
     for seen in (Observation(False), Observation(True, 7, "r1"), Observation(True, 1, "anders")):
