@@ -15,7 +15,7 @@ from random import Random
 
 import aiohttp
 import structlog
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from bridge import __version__
 from bridge.adapters.registry import Resources, find_adapters
@@ -37,7 +37,7 @@ from bridge.policy import Configured, adapter_configs, load_policy, with_secret
 from bridge.service import Part, Service, Stop
 from bridge.settings import Loaded
 from bridge.store import cases
-from bridge.store.database import Database, read_url
+from bridge.store.database import Database, make_folder, read_url
 from bridge.store.migrate import is_current, migrate
 from bridge.store.notices import Notices
 from bridge.store.outbox import AdminOutboxStore
@@ -129,13 +129,18 @@ async def open_bridge(loaded: Loaded) -> AsyncIterator[Bridge]:
         await database.close()
 
 
+def _tell_of_waiting(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    log.warning("the store is not there yet", tries=state.attempt_number, error=str(error))
+
+
 async def _prepare_patiently(database: Database) -> None:
     """Wait a while for a database that is not there yet: machines start in any order."""
     patient = AsyncRetrying(
         retry=retry_if_exception_type(StoreUnavailable),
         wait=wait_random_exponential(multiplier=0.5, max=10),
         stop=stop_after_delay(120),
-        before_sleep=lambda state: log.warning("the store is not there yet", tries=state.attempt_number),
+        before_sleep=_tell_of_waiting,
         reraise=True,
     )
     await patient(prepare, database)
@@ -224,7 +229,7 @@ def _only_one(loaded: Loaded) -> Iterator[None]:
         yield
         return
     database = Path(url.database or "")
-    database.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(url)
     with database.with_name(f"{database.name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -65,13 +65,13 @@ def main() -> None:
 
 def _fail(lines: Sequence[str], code: int) -> NoReturn:
     for line in lines:
-        sys.stderr.write(f"error: {line}\n")
+        sys.stderr.write(f"error: {logs.mask(line)}\n")  # it may quote a URL with a password
     sys.exit(code)
 
 
 def _load(config: Path | None, *, quiet: bool = True) -> Loaded:
     loaded = load_settings(config)
-    logs.configure(loaded.settings.log.model_copy(update={"level": "error"}) if quiet else loaded.settings.log)
+    logs.configure(loaded.settings.log.model_copy(update={"level": "critical"}) if quiet else loaded.settings.log)
     return loaded
 
 
@@ -196,7 +196,7 @@ def status(
 ) -> None:
     """Show what every target of a case should show, and what it does show."""
     found = _read(config, lambda connection: reading.status(connection, case, language))
-    if case and not found["cases"]:
+    if case is not None and not found["cases"]:
         raise BridgeError(f"case: {case!r} is not known")
     if as_json:
         _print_json(found)

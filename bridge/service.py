@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import sdnotify
 import structlog
 
+from bridge.core.errors import BridgeError
+
 log = structlog.get_logger()
 
 
@@ -114,4 +116,6 @@ class Service:
 def _why(error: BaseException | None) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    if isinstance(error, BridgeError):
+        return str(error)  # a sentence for people
     return f"{type(error).__name__}: {error}" if error else "it returned"

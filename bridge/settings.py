@@ -16,6 +16,7 @@ from pydantic_settings import (
     NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from bridge.core.errors import InvalidInput
@@ -46,7 +47,7 @@ class StoreSettings(_Section):
 def _amqp(url: SecretStr) -> SecretStr:
     value = url.get_secret_value()
     if value and not value.startswith(("amqp://", "amqps://")):
-        raise ValueError("amqp://user:password@host/vhost, amqps://… or nothing")
+        raise ValueError("a URL that begins with amqp:// or amqps://, or nothing")
     return url
 
 
@@ -97,7 +98,7 @@ class DispatchSettings(_Section):
     retry_max: Seconds = 60.0
     urgent_max: Seconds = 15.0
     valid_for: Annotated[float, _seconds(10)] = 900.0
-    looks: tuple[Seconds, ...] = (2.0, 6.0, 15.0, 37.0)
+    looks: Annotated[tuple[Seconds, ...], Field(min_length=1)] = (2.0, 6.0, 15.0, 37.0)
     late_looks: tuple[Seconds, ...] = (300.0, 3600.0)
     checks: tuple[Seconds, ...] = (5.0, 60.0)
     check_interval: Seconds = 300.0
@@ -174,15 +175,19 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] | Non
     """
     environment = os.environ if environment is None else environment
     chosen = path or (DEFAULT_PATH if DEFAULT_PATH.is_file() else None)
-    values = read_yaml(chosen) if chosen else {}
-    if not isinstance(values, dict):
+    values = read_yaml(chosen) if chosen else None
+    if not isinstance(values, dict | None):
         raise InvalidInput(f"{chosen}: is not a mapping; allowed: the sections of bridge.yaml")
+    given = {key: value for key, value in (values or {}).items() if value is not None}  # all lines may be comments
     secrets = Path(environment.get(f"{PREFIX}SECRETS_DIR", "/run/secrets"))
     unknown = _unknown_variables(environment)
     try:
-        settings = Settings(_secrets_dir=secrets if secrets.is_dir() else None, **values)
+        settings = Settings(_secrets_dir=secrets if secrets.is_dir() else None, **given)
     except ValidationError as error:
         raise InvalidInput(*unknown, *(f"{chosen or 'settings'}: {line}" for line in explain(error))) from None
+    except (SettingsError, UnicodeDecodeError) as error:
+        what = f"environment or secret file: {error}; allowed: JSON for a list or a whole section"
+        raise InvalidInput(*unknown, what) from None
     if unknown:
         raise InvalidInput(*unknown)
     return Loaded(settings, chosen.resolve().parent if chosen else Path.cwd())

@@ -21,9 +21,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from bridge.core.errors import InvalidInput, StoreUnavailable
+from bridge.core.errors import BridgeError, InvalidInput, StoreUnavailable
 
-__all__ = ["Connection", "Database", "insert", "read_url", "to_json"]
+__all__ = ["Connection", "Database", "insert", "make_folder", "read_url", "to_json"]
 
 BUSY_TIMEOUT = 10  # seconds that SQLite waits for another process's write
 T = TypeVar("T")
@@ -56,6 +56,8 @@ class Database:
         except (DBAPIError, PoolTimeoutError, OSError) as error:
             if _may_heal(error):
                 raise StoreUnavailable(f"the database did not answer: {_cause(error)}") from error
+            if isinstance(error, DBAPIError) and error.statement is None:  # it let nobody in
+                raise BridgeError(f"the database cannot be used: {_cause(error)}") from error
             raise
 
     async def close(self) -> None:
@@ -67,7 +69,7 @@ class _Sqlite:
     """One thread writes, two read: SQLite has one writer, and queueing is fairer than its busy waiting."""
 
     def __init__(self, url: URL) -> None:
-        Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+        make_folder(url)
         self._engine = create_engine(url, hide_parameters=True)
         event.listen(self._engine, "connect", _prepare_sqlite)
         event.listen(self._engine, "begin", _begin_sqlite)
@@ -135,6 +137,15 @@ def read_url(text: str) -> URL:
     if backend == "sqlite" and url.database in (None, "", ":memory:"):
         raise InvalidInput("store.url: needs a file, like sqlite:///var/bridge.db: memory forgets")
     return url.set(drivername=drivers[backend])
+
+
+def make_folder(url: URL) -> None:
+    """Make the folder of a SQLite file; raise ``InvalidInput`` when it cannot be made."""
+    folder = Path(url.database or "").parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"store.url: the folder {folder} cannot be made ({error.strerror})") from None
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
