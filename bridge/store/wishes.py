@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, case, or_, select, true, update
 
 from bridge.core import content as contents
 from bridge.core.case import Case
@@ -171,8 +171,9 @@ def apply_endings(connection: Connection, after: Case, wishes: Iterable[GroupWis
         if wish.spare_sent:
             # What is still on its way must not be tried again when it fails, nor bring a photo.
             mine = and_(mine, or_(t.applied != "shown", t.applied_photo != "", t.photo != ""))
-        # What was never sent is cancelled here and now; the rest is due at once.
-        due = case((untouched, None), (t.claim.is_(None), now), else_=t.due)
+        # What was never sent is cancelled here and now, and a mail is not taken back; the rest is due at once.
+        final = true() if wish.group.kind is Kind.MESSAGE and not wish.content else untouched
+        due = case((and_(t.claim.is_(None), final), None), (t.claim.is_(None), now), else_=t.due)
         connection.execute(update(schema.postings).where(mine).values(values).values(due=due))
 
 

@@ -128,9 +128,9 @@ class WorkStore:
             {(name, priority) for name, priority in connection.execute(self._waiting, {"now": now})} if slots else ()
         )
         for offer in slots:
-            mine, crowded = self._claim(connection, offer, waiting, now)
+            mine, passed = self._claim(connection, offer, waiting, now)
             work += mine
-            more = more or crowded
+            more = more or passed
         if work:
             connection.execute(CLAIM, [claim_row(one) for one in work])
         return Turn([self._equip(connection, one, now) for one in work], more)
@@ -138,27 +138,30 @@ class WorkStore:
     def _claim(
         self, connection: Connection, offer: Slots, waiting: Container[tuple[str, int]], now: float
     ) -> tuple[list[Work], bool]:
-        """Claim what is due at one adapter, endings first, one posting a target."""
+        """Claim what is due at one adapter, endings first, one posting a target.
+
+        Also says whether postings were passed over that gave no step: others may stand behind them.
+        """
         taken = set(offer.busy)
-        crowded = offer.adapter in self._crowded
-        rows: Sequence[Any] = ()
+        seen, passed = 0, False
         work: list[Work] = []
         for priority in (URGENT, NORMAL, LATER):
             free = (offer.urgent if priority == URGENT else offer.normal) - len(work)
-            if free <= 0:
+            if free <= 0 or (offer.adapter, priority) not in waiting:
                 continue
-            rows = ()
-            if (offer.adapter, priority) in waiting:
-                rows = self._due(connection, offer, priority, free, now)
-            for row in rows:
+            for row in self._due(connection, offer, priority, free, now):
+                seen += 1
                 if row.target in taken:
                     self._crowded.add(offer.adapter)
+                    passed = True
                 elif one := self._take(connection, row, now):
                     taken.add(row.target)
                     work.append(one)
-        if crowded and len(rows) == 0:
+                else:
+                    passed = True
+        if not seen:
             self._crowded.discard(offer.adapter)
-        return work, not crowded and offer.adapter in self._crowded
+        return work, passed
 
     def _due(self, connection: Connection, offer: Slots, priority: int, free: int, now: float) -> Sequence[Any]:
         asked = {"adapter": offer.adapter, "priority": priority, "now": now, "free": free}
