@@ -107,9 +107,9 @@ class World:
         self._look_now(settled=untouched)
 
     def expire(self, revision: int) -> None:
-        """Let the case's time pass: what certainly nobody got is not sent any more, and photos go."""
+        """Let the case's time pass: what is not there yet is not sent any more, and photos go."""
         untouched, state = self._is_untouched(), self.state
-        if self.can.kind is Kind.STATE or not state.carried or state.applied_photo or state.photo:
+        if self.can.kind is Kind.STATE or state.applied is not Applied.SHOWN or state.applied_photo or state.photo:
             self._desire(Desired.GONE, None, revision, ending=False)
             self._look_now(settled=untouched)
 

@@ -185,7 +185,7 @@ def test_an_unknown_category_is_other_and_kept_as_given() -> None:
     inner=st.dictionaries(st.text().filter(lambda key: key not in Alert.model_fields), json_values),
     deeper=st.dictionaries(st.text(), json_values).map(lambda more: {**more, "uri": "https://example.nl/x.pdf"}),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_unknown_fields_are_kept_through_reading_and_writing(
     top: dict[str, Any], inner: dict[str, Any], deeper: dict[str, Any]
 ) -> None:
@@ -264,7 +264,7 @@ def test_a_lone_surrogate_in_text_is_refused() -> None:
 
 
 @given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_nothing_but_invalid_input_ever_comes_out(body: bytes) -> None:
     """Whatever the bytes are, the answer is an event or a refusal: nothing in an event can stop the consumer."""
     refusal(lambda: parse_structured(body))
@@ -276,7 +276,7 @@ PATHS += ["data.info.0.description", "data.area", "data.area.circle", "data.area
 
 
 @given(path=st.sampled_from(PATHS), value=json_values)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_value_anywhere_is_read_or_refused_in_short_lines(path: str, value: Any) -> None:
     """One wrong value in a good event is read, or refused by lines that name that field."""
     try:
@@ -336,7 +336,7 @@ amqp_values = st.recursive(
 @given(
     name=st.sampled_from(["id", "time", "sequence", "subject", "extra", "data", "data_base64", ""]), value=amqp_values
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_amqp_header_is_read_or_refused_and_what_is_read_can_be_kept(name: str, value: Any) -> None:
     """Every type that AMQP knows may stand in a header; an event that was taken can always be written and read again."""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.rel
 each_core_file = pytest.mark.parametrize("path", CORE, ids=lambda path: path.name)
 
 
+@cache
 def tree(path: Path) -> ast.Module:
     """Read a file as Python does."""
     return ast.parse(path.read_text(encoding="utf-8"))
