@@ -28,7 +28,7 @@ from bridge.service import Service
 from bridge.settings import PREFIX, Loaded, load_settings
 from bridge.store.outbox import outbox
 
-WIDEST = 110  # columns; longer lines are hard to read
+WIDEST = 100  # columns; longer lines are hard to read
 PAUSE = 0.7  # seconds between scenes, when somebody watches
 START = 20.0  # seconds that the bridge gets to be ready
 
