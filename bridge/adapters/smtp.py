@@ -22,8 +22,7 @@ _CLOSING = 421
 _TOO_BIG = re.compile(r"552|5\d\d 5\.3\.4\b")
 # Not about this reader: the server closes, wants a login, or will not have our sender (RFC 4954, 6; RFC 3463, 3.2).
 _SHARED_FAULT = re.compile(r"421|530|535|538|[45]\d\d [45]\.1\.[78]\b")
-_CONTROL = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
-_LONGEST_REASON = 300
+_CODES = re.compile(r"\d{3}(?: [245]\.\d{1,3}\.\d{1,3}\b)?")
 _QUIT_SECONDS = 5.0
 
 # A command may depend on what the server offers, so it is asked for when the connection is there.
@@ -183,7 +182,7 @@ class _Line:
 
     def _received(self, answer: SMTPResponse, expect: int) -> SMTPResponse:
         if answer.code // 100 not in (expect, 4, 5):
-            raise SMTPResponseException(answer.code, f"unexpected answer: {answer.message}")
+            raise SMTPResponseException(answer.code, "unexpected answer")
         self._out_of_step = answer.code == _CLOSING
         return answer
 
@@ -297,9 +296,9 @@ async def _within(deadline: float, lost: Lost) -> AsyncIterator[None]:
         async with asyncio.timeout_at(deadline):
             yield
     except SMTPResponseException as error:
-        raise lost(_one_line(f"{error.code} {error.message}")) from error
+        raise lost(f"{error.code} {error.message}") from error
     except (OSError, SMTPException) as error:
-        raise lost(_one_line(str(error)) or "no answer in time") from error
+        raise lost(str(error) or "no answer in time") from error
 
 
 def _accepted(what: str, answer: SMTPResponse) -> None:
@@ -310,15 +309,12 @@ def _accepted(what: str, answer: SMTPResponse) -> None:
     status = f"{answer.code} {answer.message}"
     if answer.code < 400:
         return
-    reason = _one_line(f"the mail server refused {what}: {status}")
+    # A filter's words about a mail may quote it, and reasons are logged (I6): only its codes are kept.
+    told = _CODES.match(status) if what == "the mail" else None
+    reason = f"the mail server refused {what}: {told.group() if told else status}"
     if _TOO_BIG.match(status) and what in ("MAIL", "the mail"):
         raise PermanentError(reason)
     shared = what in ("MAIL", "NOOP") or _SHARED_FAULT.match(status) is not None
     if shared or answer.code < 500:
         raise TransientError(reason, whole_adapter=shared)
     raise PermanentError(reason)
-
-
-def _one_line(text: str) -> str:
-    clean = text.encode("utf-8", "replace").decode()  # aiosmtplib keeps undecodable octets as lone surrogates
-    return _CONTROL.sub(" ", clean).strip()[:_LONGEST_REASON]

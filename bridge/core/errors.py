@@ -20,7 +20,15 @@ class StoreUnavailable(BridgeError):
 
 
 class AdapterError(BridgeError):
-    """Base of the three answers an adapter may give instead of a result."""
+    """Base of the three answers an adapter may give instead of a result.
+
+    ``reason`` often quotes the other side, so it is made one printable line of at most 500 characters: it is logged,
+    shown to operators and kept, and PostgreSQL takes no NUL and UTF-8 no half surrogate.
+    """
+
+    def __init__(self, reason: str) -> None:
+        printable = "".join(char if char.isprintable() else " " for char in reason[:2_000])
+        super().__init__(" ".join(printable.split())[:500])
 
 
 class TransientError(AdapterError):

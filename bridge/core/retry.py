@@ -172,10 +172,10 @@ def due_for_renewal(state: State, can: Capabilities, timing: Timing, now: float)
 
 def _failed(state: State, done: Done, can: Capabilities, timing: Timing, now: float, jitter: float) -> After:
     error = done.result
-    failed = replace(state, attempts=state.attempts + 1, error=str(error)[:500])
+    failed = replace(state, attempts=state.attempts + 1, error=str(error))
     retry_after = error.retry_after if isinstance(error, TransientError) else None
     longest = timing.urgent_max if is_urgent(state) else timing.retry_max
-    if isinstance(error, PermanentError):
+    if isinstance(error, PermanentError) or done.step is Step.OBSERVE:
         longest = timing.check_interval
     again = now + backoff(timing.retry_base, longest, failed.attempts, jitter, retry_after)
     if done.step in (Step.OBSERVE, Step.FIND, Step.RETRACT):
@@ -233,7 +233,7 @@ class Breaker:
             self.failures += 1
             wait = backoff(timing.retry_base, timing.urgent_max, self.failures, jitter, error.retry_after)
             self.closed_until = max(self.closed_until, now + wait)
-        elif error is None:
+        elif error is None or isinstance(error, PermanentError):
             self.failures, self.closed_until = 0, 0.0
 
     def slots(self, free: int, busy: int, now: float) -> int:

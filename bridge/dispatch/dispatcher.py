@@ -126,7 +126,7 @@ class Dispatcher:
             result = OutcomeUnknown(f"no answer within {adapter.capabilities.timeout:g} s")
         except Exception as error:  # noqa: BLE001 - the named boundary: a bug in an adapter must not stop the others
             result = OutcomeUnknown(f"a fault in the adapter ({type(error).__name__})")
-        done = Done(work.step, work.content, work.content_id, work.ending, result)
+        done = Done(work.step, work.content, work.content_id, work.ending, result, work.since)
         finished = Finished(work, done, time.perf_counter() - started)
         self._note(work, finished)
         self._finished.append(finished)

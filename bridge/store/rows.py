@@ -142,7 +142,7 @@ def journal_row(name: str, now: float, done: Done, revision: int, seconds: float
         "step": done.step.value,
         "revision": done.content.revision if done.content else revision,
         "result": result_word(done),
-        "error": str(done.result)[:500] if failed else "",
+        "error": str(done.result) if failed else "",
         "seconds": seconds,
     }
 

@@ -34,8 +34,9 @@ def existing_postings(connection: Connection, name: str) -> dict[str, Existing]:
 
 
 def start_anew(connection: Connection, name: str) -> None:
-    """A case opens again: what was told about its earlier life binds nobody (an outcome goes to those alerted anew)."""
-    connection.execute(update(schema.postings).where(schema.postings.c.case_id == name).values(carried=False))
+    """A case opens again: who heard how its earlier life ended hears an outcome only if alerted anew."""
+    told = and_(schema.postings.c.case_id == name, schema.postings.c.applied_ending)
+    connection.execute(update(schema.postings).where(told).values(carried=False))
 
 
 def apply_wishes(
@@ -149,7 +150,7 @@ def apply_endings(connection: Connection, after: Case, wishes: Iterable[GroupWis
             t.channel == wish.group.channel,
             t.language == wish.group.language,
         )
-        untouched = and_(t.claim.is_(None), t.carried.is_(False), t.applied.in_(["none", "gone"]))
+        untouched = and_(t.claim.is_(None), t.carried.is_(False), t.applied == Applied.NONE.value)
         values: dict[str, Any] = {
             "desired": Desired.GONE.value,
             "content": "",
@@ -163,7 +164,8 @@ def apply_endings(connection: Connection, after: Case, wishes: Iterable[GroupWis
         if wish.forget:
             values["carried"] = False
         if wish.group.kind is Kind.POST:
-            mine = and_(mine, t.held.is_(False))
+            # What an operator or a rule took off a page is not brought back by the outcome.
+            mine = and_(mine, t.held.is_(False), t.desired != Desired.REFUSED.value)
         if wish.content:
             name = contents.content_id(wish.content)
             _keep_contents(connection, after.id, [(name, wish.content)])

@@ -205,13 +205,21 @@ class WorkStore:
     def _take_over(self, connection: Connection, row: Any, state: State, now: float) -> None:
         """The worker that held this posting is gone: nobody knows what came of its step."""
         lost = OutcomeUnknown("the worker stopped during this step")
-        done = Done(Step(row.doing), None, row.doing_content, row.doing_ending, lost)
+        step = Step(row.doing)
+        sent = self._sent(connection, row) if step in (Step.PUBLISH, Step.UPDATE) and row.doing_content else None
+        done = Done(step, sent, row.doing_content, row.doing_ending, lost, row.doing_since)
         can = self._adapters[row.adapter]
         then = after(state, done, can, self._timing, now, self._random.random())
         if done.step in (Step.OBSERVE, Step.FIND, Step.RETRACT):
             then = replace(then, due=now)  # looking and taking away again harms nobody
         connection.execute(RESULT, result_row(row.id, then, can, row.doing_since, row.verified_at))
         connection.execute(schema.journal.insert(), journal_row(row.id, now, done, state.revision, 0.0))
+
+    def _sent(self, connection: Connection, row: Any) -> Content:
+        """Give what a lost worker was sending: its photo and its lease may be out there."""
+        content = self._content(connection, row.doing_content)
+        until = datetime.fromtimestamp(self._until(row.doing_content, row.doing_since), UTC)
+        return replace(content, valid_until=until if self._adapters[row.adapter].leased else None)
 
     def _record(self, connection: Connection, finished: Sequence[Finished], now: float) -> None:
         """Write what came of steps. Desires may have changed meanwhile, so the rows are read again."""

@@ -307,11 +307,18 @@ class Spine:
                 await asyncio.sleep(0.001)
 
     async def _next_due(self) -> float | None:
-        """Tell when the next posting is due; ``None`` while something is in flight."""
+        """Tell when the next posting is due at a channel that is tried; ``None`` while something is in flight."""
         t = schema.postings.c
-        query = select(func.min(t.due), func.count(t.claim))
-        due, claims = await self.database.read(lambda connection: connection.execute(query).one())
-        return None if claims else due
+        query = select(t.adapter, func.min(t.due), func.count(t.claim)).group_by(t.adapter)
+        rows = await self.database.read(lambda connection: connection.execute(query).all())
+        if any(claims for _, _, claims in rows):
+            return None
+        return min((max(due, self._closed_until(adapter)) for adapter, due, _ in rows if due), default=None)
+
+    def _closed_until(self, adapter: str) -> float:
+        """Tell until when the breakers keep every dispatcher off a channel."""
+        breakers = [worker.dispatcher._breakers[adapter] for worker in self.workers]
+        return min((one.closed_until for one in breakers), default=0.0)
 
     async def is_closed(self) -> bool:
         """Whether every posting is as desired, or has been given up, with nothing in flight."""
