@@ -227,7 +227,7 @@ def retract(
 
     async def work() -> str:
         async with bootstrap.open_bridge(loaded) as bridge:
-            if target:
+            if target is not None:
                 await bridge.intake.hold(case, target)
                 return f"{case}: is taken off {target}, and stays off"
             accepted = await bridge.intake.withdraw(case)

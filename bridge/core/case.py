@@ -100,12 +100,16 @@ class Registers:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A case as it should be shown. ``revision`` rises with every change that people would see."""
+    """A case as it should be shown. ``revision`` rises with every change that people would see.
+
+    ``worded`` is the revision that last changed what is said: a longer ``expires`` is no reason to mail everyone again.
+    """
 
     id: str
     registers: Registers = Registers()
     standing: Standing = Standing.OPEN
     revision: int = 0
+    worded: int = 0
     expires: datetime | None = None
 
     @property
@@ -144,7 +148,18 @@ def _stand(case: Case, registers: Registers, now: datetime, max_lifetime: timede
         expires = min(registers.alert.expires or registers.content.time + max_lifetime, _FOREVER)
         standing = Standing.OPEN if expires > now else Standing.EXPIRED
     after = replace(case, registers=registers, standing=standing, expires=expires)
-    return replace(after, revision=case.revision + 1) if _visible(after) != _visible(case) else after
+    if _visible(after) == _visible(case):
+        return after
+    revision = case.revision + 1
+    return replace(after, revision=revision, worded=revision if _said(after) != _said(case) else case.worded)
+
+
+def _said(case: Case) -> tuple[object, ...]:
+    """What messages say of a case: everything that ``content.words_of`` takes from an alert."""
+    alert = case.registers.alert if case.standing is not Standing.ENDED else None
+    area = alert.area.areaDesc if alert and alert.area else ""
+    words = (alert.info, alert.category, alert.status, alert.senderName, area) if alert else None
+    return (case.standing is Standing.ENDED, case.outcome, words)
 
 
 def _visible(case: Case) -> tuple[object, ...]:

@@ -192,8 +192,9 @@ class _Desk:
         can = self._policy.adapters[target.adapter]
         touched = before is not None and before.touched
         again = before is not None and (before.desired, before.revision) == (Desired.SHOWN, self._case.revision)
-        if again and touched and can.kind is Kind.MESSAGE:
-            return decision, None  # a photo that came late, or another template, is no news of the case
+        heard = before is not None and before.desired is Desired.SHOWN and before.revision >= self._case.worded
+        if heard and touched and can.kind is Kind.MESSAGE:
+            return decision, None  # a photo that came late, or a longer validity, is no news of the case
         follow_up = touched and before is not None and before.carried and can.kind is Kind.MESSAGE
         pictured = self._judge.with_photo(target, info)[1] and not follow_up
         photo = self._photo.ready if pictured else None

@@ -61,7 +61,7 @@ def find_case(connection: Connection, name: str) -> Case | None:
 def _case(row: Any) -> Case:
     expires = None if row.expires is None else datetime.fromtimestamp(row.expires, UTC)
     registers = _REGISTERS.validate_json(row.registers)
-    return Case(row.id, registers, Standing(row.standing), row.revision, expires)
+    return Case(row.id, registers, Standing(row.standing), row.revision, row.worded, expires)
 
 
 def _dump(registers: Registers) -> str:
@@ -78,6 +78,7 @@ def save_case(connection: Connection, after: Case, now: datetime) -> None:
         "category": alert.categoryAsGiven[:64] if alert else "",  # an unknown word may be of any length
         "headline": contents.one_line(alert.info[0].headline or alert.info[0].description)[:200] if alert else "",
         "revision": after.revision,
+        "worded": after.worded,
         "registers": _dump(after.registers),
         "expires": after.expires.timestamp() if after.expires else None,
         "opened": opened.time.timestamp() if opened else 0.0,

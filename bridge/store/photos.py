@@ -14,6 +14,7 @@ from bridge.store.database import insert
 
 MAX_URI = 2_000  # bytes; a longer one is no address, and does not fit an index: the alert goes without its photo
 
+
 def want_photo(connection: Connection, after: Case, now: float, deadline: float) -> PhotoState:
     """Tell how far the photo of a case is; ask for it when nobody has yet."""
     resource = after.registers.alert.photo if after.registers.alert else None

@@ -66,6 +66,7 @@ cases = Table(
     _text("category", 64),
     _text("headline"),
     _number("revision"),
+    _number("worded"),
     _number("plan"),  # counts the times the targets were judged
     _text("registers"),
     _time("expires", nullable=True),

@@ -34,6 +34,7 @@ def upgrade() -> None:
         sa.Column("category", sa.String(length=64), nullable=False),
         sa.Column("headline", sa.Text(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("worded", sa.Integer(), nullable=False),
         sa.Column("plan", sa.Integer(), nullable=False),
         sa.Column("registers", sa.Text(), nullable=False),
         sa.Column("expires", sa.Double(), nullable=True),
