@@ -2,8 +2,9 @@
 """A RabbitMQ and a PostgreSQL for development and tests: own ports, own data under ``.services/``, easy to break.
 
 Each one is, in this order: the server named by ``BRIDGE_TEST_AMQP_URL`` / ``BRIDGE_TEST_POSTGRES_URL``; the installed
-program, started here; the program installed first with apt-get (as root). ``up`` writes both URLs to ``.services/env``.
-Needs nothing but the standard library. Exit codes: 0 fine, 1 a server fails, 2 wrong use.
+program, started here; the program installed first with apt-get (as root). ``up`` writes both URLs to ``.services/env``,
+and sees to the programs that tests start for themselves. Needs nothing but the standard library. Exit codes: 0 fine,
+1 a server fails, 2 wrong use.
 """
 # ruff: noqa: T201, S603
 # A command-line tool prints; and it runs apt-get with fixed arguments.
@@ -17,16 +18,17 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from servers.base import Server
 from servers.daemon import START_SECONDS
 from servers.postgres import Postgres
 from servers.rabbitmq import RabbitMQ
-from servers.tools import MissingError, ServerError, State, wait_until
+from servers.tools import PATH, MissingError, ServerError, State, wait_until
 
 HOME = Path(__file__).resolve().parent.parent / ".services"
+PROGRAMS = {"smtp-sink": "postfix"}  # what tests start for themselves, and Debian's package that has it
 
 
 @contextlib.contextmanager
@@ -44,22 +46,37 @@ def no_autostart() -> Iterator[None]:
         policy.unlink(missing_ok=True)
 
 
-def install(server: Server) -> None:
-    """Install a server's package with apt-get, or raise ``MissingError`` with what to do instead."""
-    advice = f"install the package {server.package}, or name a running server in {server.variable}"
+def install(package: str, is_there: Callable[[], bool], advice: str) -> None:
+    """Install a package with apt-get, or raise ``MissingError`` with what to do instead."""
     apt = shutil.which("apt-get")
     if os.geteuid() != 0 or apt is None:
-        raise MissingError(f"{server.name} is not installed, and only root can do that here: {advice}")
-    print(f"services: installing {server.package} with apt-get", file=sys.stderr)
+        raise MissingError(f"{package} is not installed, and only root can do that here: {advice}")
+    print(f"services: installing {package} with apt-get", file=sys.stderr)
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     log_path = HOME / "apt.log"
     with no_autostart(), log_path.open("ab") as log:
-        for step in (["update"], ["install", "-y", "--no-install-recommends", server.package]):
+        for step in (["update"], ["install", "-y", "--no-install-recommends", package]):
             subprocess.run(
                 [apt, *step], check=False, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=1200
             )
-    if not server.installed():
-        raise MissingError(f"apt-get could not install {server.package} (see {log_path}): {advice}")
+    if not is_there():
+        raise MissingError(f"apt-get could not install {package} (see {log_path}): {advice}")
+
+
+def install_server(server: Server) -> None:
+    """Install a server's package."""
+    advice = f"install the package {server.package}, or name a running server in {server.variable}"
+    install(server.package, server.installed, advice)
+
+
+def install_program(name: str, package: str) -> None:
+    """Install a program that tests start for themselves, where it is missing."""
+
+    def is_there() -> bool:
+        return shutil.which(name, path=PATH) is not None
+
+    if not is_there():
+        install(package, is_there, f"install the package {package}")
 
 
 def bring_up(server: Server, *, fsync: bool) -> str:
@@ -69,7 +86,7 @@ def bring_up(server: Server, *, fsync: bool) -> str:
             raise ServerError(f"{server.variable} is set, but no {server.name} answers there")
         return server.foreign_url
     if not server.installed():
-        install(server)
+        install_server(server)
     server.move_if_taken()
     server.start(fsync=fsync)
     return server.own_url
@@ -85,6 +102,11 @@ def up(servers: Sequence[Server], *, fsync: bool) -> int:
             url = ""
             missing.append(str(error))
         lines.append(f"{server.variable}={url}")
+    for name, package in PROGRAMS.items():
+        try:
+            install_program(name, package)
+        except MissingError as error:
+            missing.append(str(error))
     (HOME / "env").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
     in_ci = os.environ.get("CI", "").lower() in {"true", "1"}
@@ -131,7 +153,7 @@ def break_or_mend(server: Server, command: str, *, fsync: bool) -> int:
         server.kill()
     if command in {"start", "restart"}:
         if not server.installed():
-            install(server)
+            install_server(server)
         server.start(fsync=fsync)
     return 0
 

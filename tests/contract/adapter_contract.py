@@ -7,8 +7,8 @@ A contract test is a subclass of ``AdapterContract`` (named ``Test…``) with th
 - ``peer``: the other side (``Peer``), a real server or a simulator, showing nothing yet.
 
 ``make_content`` may be overridden where a channel needs other fields. A fault that a channel cannot have at all is declared in
-``no_such_fault`` with the reason, and shows up as a skip with that reason. What an adapter cannot *do* is declared in its
-``Capabilities``: the suite then proves that the method says so with a ``PermanentError``.
+``no_such_fault`` with the reason: the tests marked with it are deselected, and the reason is printed at the end of the run. What an
+adapter cannot *do* is declared in its ``Capabilities``: the suite then proves that the method says so with a ``PermanentError``.
 """
 
 from __future__ import annotations
@@ -96,12 +96,6 @@ class AdapterContract:
             pages=(tuple(text.split("\n")),),
             valid_until=datetime.now(UTC) + timedelta(hours=1),
         )
-
-    async def inject(self, peer: Peer, fault: str) -> None:
-        """Switch a fault on, or skip with the declared reason."""
-        if fault in self.no_such_fault:
-            pytest.skip(f"{fault}: {self.no_such_fault[fault]}")
-        await getattr(peer, fault)()
 
     async def test_publish_shows_the_whole_text(self, adapter: Adapter, posting: Posting, peer: Peer) -> None:
         """What is published is there once, whole."""
@@ -198,9 +192,10 @@ class AdapterContract:
         await adapter.probe(posting.target)
         assert await peer.shown() == []
 
+    @pytest.mark.fault("refuse_for_now")
     async def test_not_now_is_transient(self, adapter: Adapter, posting: Posting, peer: Peer) -> None:
         """A refusal for now raises ``TransientError``, changes nothing, and the same publication succeeds later."""
-        await self.inject(peer, "refuse_for_now")
+        await peer.refuse_for_now()
         with pytest.raises(TransientError):
             await adapter.publish(posting, self.make_content(posting))
         assert await peer.shown() == []
@@ -208,17 +203,19 @@ class AdapterContract:
         await adapter.publish(posting, self.make_content(posting))
         assert len(await peer.shown()) == 1
 
+    @pytest.mark.fault("refuse_for_good")
     async def test_never_is_permanent(self, adapter: Adapter, posting: Posting, peer: Peer) -> None:
         """A refusal for good raises ``PermanentError`` with a reason, and changes nothing."""
-        await self.inject(peer, "refuse_for_good")
+        await peer.refuse_for_good()
         with pytest.raises(PermanentError) as refused:
             await adapter.publish(posting, self.make_content(posting))
         assert str(refused.value)
         assert await peer.shown() == []
 
+    @pytest.mark.fault("vanish")
     async def test_unreachable_is_transient(self, adapter: Adapter, posting: Posting, peer: Peer) -> None:
         """Where no connection can be made nothing happened: ``TransientError``, for a probe as well."""
-        await self.inject(peer, "vanish")
+        await peer.vanish()
         with pytest.raises(TransientError):
             await adapter.publish(posting, self.make_content(posting))
         with pytest.raises(TransientError):
@@ -226,11 +223,12 @@ class AdapterContract:
         await peer.recover()
         assert await peer.shown() == []
 
+    @pytest.mark.fault("lose_answers")
     async def test_a_lost_answer_is_unknown(self, adapter: Adapter, posting: Posting, peer: Peer) -> None:
         """Done but not answered raises ``OutcomeUnknown``; looking or repeating then leaves it there once (I4)."""
         content = self.make_content(posting)
         begun = datetime.now(UTC)
-        await self.inject(peer, "lose_answers")
+        await peer.lose_answers()
         with pytest.raises(OutcomeUnknown):
             await adapter.publish(posting, content)
         await peer.recover()
@@ -252,7 +250,7 @@ class AdapterContract:
         if not adapter.capabilities.can_retract:
             assert adapter.capabilities.kind is Kind.MESSAGE  # only what was sent cannot be taken back
             return
-        await self.inject(peer, fault)
+        await getattr(peer, fault)()
         with pytest.raises(error):
             await adapter.retract(receipt)
         await peer.recover()

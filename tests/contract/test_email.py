@@ -369,7 +369,10 @@ async def _until_open(email: Email) -> None:
             continue
 
 
-@pytest.mark.skipif(shutil.which("smtp-sink") is None, reason="Postfix's smtp-sink is not installed (apt: postfix)")
+SMTP_SINK = shutil.which("smtp-sink", path=f"{os.environ['PATH']}:/usr/sbin")  # Debian's place is not on every PATH
+
+
+@pytest.mark.skipif(SMTP_SINK is None, reason="Postfix's smtp-sink is not installed; run: make services")
 @pytest.mark.parametrize(
     ("options", "error"),
     [
@@ -385,7 +388,7 @@ async def test_postfix_smtp_sink(options: list[str], error: type[Exception] | No
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     as_nobody = ["-u", "nobody"] if os.geteuid() == 0 else []
-    process = await asyncio.create_subprocess_exec("smtp-sink", *as_nobody, *options, f"127.0.0.1:{port}", "10")
+    process = await asyncio.create_subprocess_exec(str(SMTP_SINK), *as_nobody, *options, f"127.0.0.1:{port}", "10")
     try:
         async with open_email(port) as email, asyncio.timeout(10):
             await _until_open(email)

@@ -49,12 +49,6 @@ class MemoryOutbox:
         """Be locked."""
         self.locked = True
 
-    async def refuse_for_good(self) -> None:
-        """Never happens."""
-        raise NotImplementedError
-
-    lose_answers = vanish = refuse_for_good
-
     async def recover(self) -> None:
         """Be open again."""
         self.locked = False
