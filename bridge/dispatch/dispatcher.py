@@ -40,6 +40,7 @@ class Dispatcher:
         on_step: Callable[[Work, Finished], None],
         random: Random,
         clock: Callable[[], float] = time.time,
+        poll: float = POLL,
     ) -> None:
         self._store = store
         self._adapters = adapters
@@ -47,6 +48,7 @@ class Dispatcher:
         self._on_step = on_step
         self._random = random
         self._clock = clock
+        self._poll = poll
         self._wake = asyncio.Event()
         self._flying: dict[str, Work] = {}
         self._finished: list[Finished] = []
@@ -97,7 +99,7 @@ class Dispatcher:
     async def _sleep(self) -> None:
         # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the wake-up.
         with suppress(TimeoutError):
-            async with asyncio.timeout(POLL):
+            async with asyncio.timeout(self._poll):
                 await self._wake.wait()
 
     def _free_slots(self) -> list[Slots]:

@@ -22,21 +22,20 @@ log = structlog.get_logger()
 class Expiry:
     """Closes cases whose time has passed, within a second."""
 
-    interval = 1.0
-
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, intake: Intake, interval: float = 1.0) -> None:
         self._intake = intake
+        self._interval = interval
         self.not_ready: str | None = None
 
     async def run(self) -> None:
-        """Look every second, for ever."""
+        """Look every ``interval`` seconds, for ever."""
         while True:
             try:
                 await self._intake.expire()
                 self.not_ready = None
             except StoreUnavailable as error:
                 self.not_ready = str(error)
-            await asyncio.sleep(self.interval)
+            await asyncio.sleep(self._interval)
 
 
 class PhotoDesk:

@@ -44,6 +44,8 @@ FAULT_WAIT = 30.0  # seconds at most before a message that hits a fault of ours 
 PAUSE = (0.1, 1.0)  # seconds between two connections, so that many bridges do not come back at the same moment
 CAREFUL = 60.0  # seconds of taking messages one by one after a connection broke on one that nobody can decode
 
+Subscribe = Callable[[Queue, int, Callable[[Delivery, asyncio.Event], None]], Awaitable[Subscription]]
+
 log = structlog.get_logger()
 
 
@@ -51,7 +53,8 @@ class AmqpIntake:
     """Takes events from the queue and gives them to ``accept``, those of one case strictly in the order of arrival.
 
     ``on_result`` gets one word for each message that is done with: a verdict, ``unreadable`` or ``failed``.
-    ``not_ready`` says why no events come in, else it is ``None``.
+    ``not_ready`` says why no events come in, else it is ``None``. ``subscribe`` and ``aside`` are the two ways to the
+    broker; without them it is RabbitMQ.
     """
 
     def __init__(
@@ -59,12 +62,16 @@ class AmqpIntake:
         settings: Queue,
         accept: Callable[[Event], Awaitable[Verdict]],
         on_result: Callable[[str], None],
+        *,
+        subscribe: Subscribe = Subscription.open,
+        aside: Publisher | None = None,
     ) -> None:
         self.not_ready: str | None = None
         self._queue = settings
         self._accept = accept
         self._on_result = on_result
-        self._aside = Publisher(settings, "dead letters")
+        self._subscribe_to = subscribe
+        self._aside = aside or Publisher(settings, "dead letters")
         self._problems: dict[str, str] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._subscription: Subscription | None = None
@@ -115,7 +122,7 @@ class AmqpIntake:
             before_sleep=self._broker_failed,
         )
         prefetch = 1 if self._is_careful() else self._queue.prefetch
-        return await retrying(Subscription.open, self._queue, prefetch, take)
+        return await retrying(self._subscribe_to, self._queue, prefetch, take)
 
     def _broker_failed(self, state: RetryCallState) -> None:
         error = str(state.outcome.exception()) if state.outcome else ""
