@@ -185,7 +185,7 @@ async def test_a_bug_in_an_adapter_stops_nobody(database: Database, error: Excep
 
 async def test_a_step_that_hangs_is_cut_off(database: Database) -> None:
     """A board that accepts and never answers costs its own timeout, and is tried again."""
-    async with Spine(database, [board("b")], adapters={"board": (slow := FakeBoard(timeout=0.05))}) as spine:
+    async with Spine(database, [board("b")], adapters={"board": (slow := FakeBoard(timeout=0.5))}) as spine:
         slow.fail(act_and_wait_for(asyncio.Event()), times=2)
         spine.start()
         await spine.opened()
