@@ -76,9 +76,9 @@ class Bridge:
         """What decides."""
         return self.configured.policy
 
-    def find_target(self, digest: str, body: str) -> Target:
+    def find_target(self, digest: str, read: Callable[[], str]) -> Target:
         """Find a target by its digest: as it is configured, else as it was when something was put there."""
-        return self.configured.by_digest.get(digest) or with_secret(Target.model_validate_json(body))
+        return self.configured.by_digest.get(digest) or with_secret(Target.model_validate_json(read()))
 
 
 def open_database(loaded: Loaded) -> Database:
@@ -192,7 +192,9 @@ async def _assemble(bridge: Bridge, fetcher: PhotoFetcher) -> Service:
 
         queue = AmqpIntake(settings.queue, accept, metrics.event)
         parts["queue"] = queue
-        status = StatusPublisher(settings.queue, Notices(database), await _instance(database))
+        status = StatusPublisher(
+            settings.queue, Notices(database), await _instance(database), busy=lambda: dispatcher.busy
+        )
         parts["status"] = status
         bridge.bell.listeners.append(status.wake)
         stops.insert(0, Stop("queue", queue.stop_consuming))

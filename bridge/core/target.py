@@ -75,7 +75,7 @@ class Target(_Strict):
     secret_file: str | None = None
     _secret: SecretStr | None = PrivateAttr(None)
 
-    @property
+    @cached_property
     def secret(self) -> str | None:
         """The page token or signing secret, in the clear; never log it."""
         return self._secret.get_secret_value() if self._secret else None
@@ -89,4 +89,5 @@ class Target(_Strict):
         """Return this target with its secret resolved."""
         copy = self.model_copy()
         copy._secret = SecretStr(secret)  # noqa: SLF001 - our own class
+        copy.__dict__.pop("secret", None)  # what the original remembered
         return copy

@@ -25,6 +25,8 @@ from bridge.store.work import Slots, WorkStore
 
 POLL = 0.25  # seconds between looks when nobody wakes us: retries come due, another process wrote
 
+CROWD = 32  # steps in flight at which other work waits
+
 log = structlog.get_logger()
 
 
@@ -57,6 +59,11 @@ class Dispatcher:
         self._ended = asyncio.Event()
         self.not_ready: str | None = "has not looked at its postings yet"
         self.last_turn = time.monotonic()
+
+    @property
+    def busy(self) -> bool:
+        """Whether so many steps are under way that what can wait should."""
+        return len(self._flying) >= CROWD
 
     def wake(self) -> None:
         """Look now: an event changed something, or a step ended."""

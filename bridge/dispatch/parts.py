@@ -16,6 +16,8 @@ from bridge.intake.accept import Intake
 from bridge.store import photos
 from bridge.store.database import Database
 
+BREATH = 0.02  # seconds from an event to a look for its photo: the texts go first
+
 log = structlog.get_logger()
 
 
@@ -76,6 +78,7 @@ class PhotoDesk:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(1.0):
                         await self._wake.wait()
+                await asyncio.sleep(BREATH)
 
     async def _fetch(self, case: str, uri: str, deadline: float) -> None:
         photo, error = None, "it did not come in time"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -18,7 +18,8 @@ from bridge.intake.amqp import passes
 from bridge.intake.broker import BrokerError, Publisher, Queue, event_message, one_line
 
 BATCH = 100
-PAUSE = 0.1  # seconds after a full batch: telling must not take the processor from showing and clearing
+PAUSE = 0.1  # seconds before and after a batch: telling must not take the processor from showing and clearing
+PATIENCE = 5.0  # seconds that results wait at most while many steps are under way
 POLL = 1.0  # seconds
 
 log = structlog.get_logger()
@@ -39,17 +40,24 @@ class NoticeSource(Protocol):
 class StatusPublisher:
     """Publishes each notice at least once, the oldest first; a reader that cares drops doubles by ``id``.
 
-    ``instance`` names this bridge among others, the same after a restart; ``source`` is a URN.
+    ``instance`` names this bridge among others, the same after a restart; ``source`` is a URN. While ``busy`` says that
+    many steps are under way, results wait.
     """
 
     def __init__(
-        self, settings: Queue, notices: NoticeSource, instance: str, source: str = "urn:burgernet-bridge"
+        self,
+        settings: Queue,
+        notices: NoticeSource,
+        instance: str,
+        source: str = "urn:burgernet-bridge",
+        busy: Callable[[], bool] = lambda: False,
     ) -> None:
         self.not_ready: str | None = None
         self._queue = settings
         self._notices = notices
         self._instance = instance
         self._source = source
+        self._busy = busy
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -62,6 +70,7 @@ class StatusPublisher:
         async with Publisher(self._queue, "status") as publisher:
             while True:
                 self._wake.clear()
+                await self._let_pass()
                 try:
                     told = await self._tell(publisher)
                 except (BrokerError, StoreUnavailable) as error:
@@ -70,10 +79,16 @@ class StatusPublisher:
                     failures += 1
                     continue
                 failures, self.not_ready = 0, None
-                if told == BATCH:
-                    await asyncio.sleep(PAUSE)
-                else:
+                if told < BATCH:
                     await passes(self._wake, POLL)
+
+    async def _let_pass(self) -> None:
+        """Let the steps of what just happened go first."""
+        clock = asyncio.get_running_loop().time
+        end = clock() + PATIENCE
+        await asyncio.sleep(PAUSE)
+        while self._busy() and clock() < end:  # noqa: ASYNC110 - nobody rings when the rush is over
+            await asyncio.sleep(PAUSE)
 
     async def _tell(self, publisher: Publisher) -> int:
         notices = await self._notices.take(BATCH)

@@ -8,15 +8,26 @@ from typing import Any
 from uuid import uuid4
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection, and_, bindparam, select, update
 
 from bridge.core import content as contents
 from bridge.core.case import Case, Registers, Standing, Verdict
 from bridge.core.events import Event, dump
 from bridge.store import schema
-from bridge.store.database import insert
+from bridge.store.database import insert, insert_new
 
 _REGISTERS: TypeAdapter[Registers] = TypeAdapter(Registers)
+
+# Made once: to put a statement together takes longer than to run it, and every event waits for these.
+_events, _cases = schema.events.c, schema.cases.c
+_CASE = select(schema.cases).where(_cases.id == bindparam("name"))
+_LOCKED_CASE = _CASE.with_for_update()
+_SAVE = update(schema.cases).where(_cases.id == bindparam("name"))
+_VERDICT = (
+    update(schema.events)
+    .where(and_(_events.source == bindparam("p_source"), _events.id == bindparam("p_id")))
+    .values(verdict=bindparam("p_verdict"))
+)
 
 
 def record_event(connection: Connection, event: Event, received: datetime) -> bool:
@@ -31,30 +42,27 @@ def record_event(connection: Connection, event: Event, received: datetime) -> bo
         "verdict": "",
         "body": dump(event),
     }
-    kept = connection.execute(insert(connection, schema.events).values(values).on_conflict_do_nothing())
-    return bool(kept.rowcount)
+    return bool(connection.execute(insert_new(connection, schema.events), values).rowcount)
 
 
 def record_verdict(connection: Connection, event: Event, verdict: Verdict) -> None:
     """Note what an event did to its case."""
-    same = and_(schema.events.c.source == event.source, schema.events.c.id == event.id)
-    connection.execute(update(schema.events).where(same).values(verdict=verdict.value))
+    connection.execute(_VERDICT, {"p_source": event.source, "p_id": event.id, "p_verdict": verdict.value})
 
 
 def lock_case(connection: Connection, name: str) -> Case:
     """Load a case, making it if it is new; nobody else changes it until this transaction ends."""
-    table = schema.cases
-    blank = {"id": name, "standing": Standing.OPEN.value, "registers": _dump(Registers())}
-    row = connection.execute(select(table).where(table.c.id == name).with_for_update()).first()
+    row = connection.execute(_LOCKED_CASE, {"name": name}).first()
     if row is None:
-        connection.execute(insert(connection, table).values(blank).on_conflict_do_nothing())
-        row = connection.execute(select(table).where(table.c.id == name).with_for_update()).one()
+        blank = {"id": name, "standing": Standing.OPEN.value, "registers": _dump(Registers())}
+        connection.execute(insert_new(connection, schema.cases), blank)
+        row = connection.execute(_LOCKED_CASE, {"name": name}).one()
     return _case(row)
 
 
 def find_case(connection: Connection, name: str) -> Case | None:
     """Load a case; ``None`` when there is no such case."""
-    row = connection.execute(select(schema.cases).where(schema.cases.c.id == name)).first()
+    row = connection.execute(_CASE, {"name": name}).first()
     return _case(row) if row else None
 
 
@@ -73,6 +81,7 @@ def save_case(connection: Connection, after: Case, now: datetime) -> None:
     alert = after.registers.alert
     opened = after.registers.first
     values: dict[str, Any] = {
+        "name": after.id,
         "standing": after.standing.value,
         "outcome": after.outcome.value if after.outcome else "",
         "category": alert.categoryAsGiven[:64] if alert else "",  # an unknown word may be of any length
@@ -84,7 +93,7 @@ def save_case(connection: Connection, after: Case, now: datetime) -> None:
         "opened": opened.time.timestamp() if opened else 0.0,
         "changed": now.timestamp(),
     }
-    connection.execute(update(schema.cases).where(schema.cases.c.id == after.id).values(values))
+    connection.execute(_SAVE, values)
 
 
 def expired_cases(connection: Connection, now: float) -> Sequence[str]:

@@ -11,6 +11,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,7 +24,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from bridge.core.errors import BridgeError, InvalidInput, StoreUnavailable
 
-__all__ = ["Connection", "Database", "insert", "make_folder", "read_url", "to_json"]
+__all__ = ["Connection", "Database", "insert", "insert_new", "make_folder", "read_url", "to_json"]
 
 BUSY_TIMEOUT = 10  # seconds that SQLite waits for another process's write
 T = TypeVar("T")
@@ -122,6 +123,16 @@ class _Postgresql:
 def insert(connection: Connection, table: Table) -> Any:
     """Start an INSERT that knows ``on_conflict_do_…``, which both databases spell alike."""
     return (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(table)
+
+
+def insert_new(connection: Connection, table: Table) -> Any:
+    """Give an INSERT that leaves alone what is there already; made once for each table."""
+    return _insert_new(connection.dialect.name, table)
+
+
+@cache
+def _insert_new(dialect: str, table: Table) -> Any:
+    return (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table).on_conflict_do_nothing()
 
 
 def read_url(text: str) -> URL:

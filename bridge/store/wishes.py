@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, case, or_, select, true, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.core import content as contents
 from bridge.core.case import Case
@@ -15,16 +17,23 @@ from bridge.core.posting import Applied, Capabilities, Desired, Kind
 from bridge.core.rules import Decision, Reason
 from bridge.core.target import Target
 from bridge.store import schema
-from bridge.store.database import insert, to_json
+from bridge.store.database import insert_new, to_json
 
 URGENT, NORMAL, LATER = 0, 1, 2  # endings and retractions; publications and updates; read-backs and renewals
+
+# Made once: to put a statement together takes longer than to run it, and every event waits for these.
+_p, _c = schema.postings.c, schema.cases.c
+_EXISTING = select(
+    *(_p.id, _p.desired, _p.content, _p.revision, _p.reason),
+    *(_p.applied, _p.applied_photo, _p.carried, _p.claim, _p.held),
+).where(_p.case_id == bindparam("name"))
+_NEXT_PLAN = update(schema.cases).where(_c.id == bindparam("name")).values(plan=_c.plan + 1)
+_PLAN = select(_c.plan).where(_c.id == bindparam("name"))
 
 
 def existing_postings(connection: Connection, name: str) -> dict[str, Existing]:
     """Load what a plan must know of a case's postings."""
-    t = schema.postings.c
-    columns = (t.id, t.desired, t.content, t.revision, t.reason, t.applied, t.applied_photo, t.carried, t.claim, t.held)
-    rows = connection.execute(select(*columns).where(t.case_id == name))
+    rows = connection.execute(_EXISTING, {"name": name})
     return {
         row[0]: Existing(
             Desired(row[1]), row[2], row[3], row[4], Applied(row[5]), row[6], row[7], row[8] is not None, row[9]
@@ -53,7 +62,7 @@ def apply_wishes(
     _keep_targets(connection, [wish.target for wish in shown if wish.target])
     if shown:
         rows = [_row(after, wish, adapters, now, photo_deadline) for wish in shown]
-        connection.execute(_upsert(connection), rows)
+        connection.execute(_upsert(connection.dialect.name), rows)
     refused = [
         {"p_id": wish.posting, "p_reason": wish.reason, "p_revision": after.revision}
         for wish in plan.wishes
@@ -94,10 +103,11 @@ def _row(
 _DESIRED = ("desired", "content", "revision", "photo", "ending", "reason", "desired_at", "language", "priority")
 
 
-def _upsert(connection: Connection) -> Any:
-    statement = insert(connection, schema.postings)
+@cache
+def _upsert(dialect: str) -> Any:
+    statement = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(schema.postings)
     new = statement.excluded
-    changes = {name: new[name] for name in _DESIRED}
+    changes: dict[str, Any] = {name: new[name] for name in _DESIRED}
     changes["due"] = case((schema.postings.c.claim.is_(None), new.due), else_=schema.postings.c.due)
     return statement.on_conflict_do_update(index_elements=["id"], set_=changes)
 
@@ -182,22 +192,21 @@ def apply_endings(connection: Connection, after: Case, wishes: Iterable[GroupWis
 def _keep_contents(connection: Connection, name: str, made: Iterable[tuple[str, Content]]) -> None:
     rows = [{"id": key, "case_id": name, "body": contents.dump(content)} for key, content in made]
     if rows:
-        connection.execute(insert(connection, schema.contents).on_conflict_do_nothing(), rows)
+        connection.execute(insert_new(connection, schema.contents), rows)
 
 
 def _keep_targets(connection: Connection, wanted: Sequence[Target]) -> None:
     rows = [{"id": target.digest, "name": target.id, "body": target.model_dump_json()} for target in wanted]
     if rows:
-        connection.execute(insert(connection, schema.targets).on_conflict_do_nothing(), rows)
+        connection.execute(insert_new(connection, schema.targets), rows)
 
 
 def keep_decisions(connection: Connection, after: Case, judged: Sequence[Judged], now: float) -> None:
     """Store every decision of one look at the targets, with its reason."""
     if not judged:
         return
-    table = schema.cases
-    connection.execute(update(table).where(table.c.id == after.id).values(plan=table.c.plan + 1))
-    plan = connection.scalar(select(table.c.plan).where(table.c.id == after.id))
+    connection.execute(_NEXT_PLAN, {"name": after.id})
+    plan = connection.scalar(_PLAN, {"name": after.id})
     words: dict[tuple[str, str, str], str] = {}  # few reasons, many targets
     rows = [
         {

@@ -54,6 +54,7 @@ _postings = schema.postings
 _t = _postings.c
 
 # Made once: to put a statement together takes longer than to run it.
+_TARGET = select(schema.targets.c.body).where(schema.targets.c.id == bindparam("name"))
 _READ = select(*WORK, *STATE)
 _SAME = _READ.where(_t.id.in_(bindparam("ids", expanding=True))).with_for_update()
 _DUE = (
@@ -90,7 +91,7 @@ class WorkStore:
         self,
         database: Database,
         adapters: Mapping[str, Capabilities],
-        find_target: Callable[[str, str], Target],
+        find_target: Callable[[str, Callable[[], str]], Target],
         timing: Timing,
         *,
         worker: str,
@@ -99,7 +100,7 @@ class WorkStore:
     ) -> None:
         self._database = database
         self._adapters = adapters
-        self._find_target = find_target  # (digest, body) -> the target with its secret
+        self._find_target = find_target  # (digest, how to read the body) -> the target with its secret
         self._timing = timing
         self._worker = worker
         self._tell = tell
@@ -295,8 +296,7 @@ class WorkStore:
 
     def _target(self, connection: Connection, name: str) -> Target:
         if name not in self._targets:
-            body = connection.scalar(select(schema.targets.c.body).where(schema.targets.c.id == name))
-            self._targets[name] = self._find_target(name, body or "")
+            self._targets[name] = self._find_target(name, lambda: connection.scalar(_TARGET, {"name": name}) or "")
         return self._targets[name]
 
 

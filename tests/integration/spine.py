@@ -200,7 +200,7 @@ class Spine:
         return WorkStore(
             database or self.database,
             self.policy.adapters,
-            lambda _digest, body: Target.model_validate_json(body),
+            lambda _digest, read: Target.model_validate_json(read()),
             self.timing,
             worker=name,
             tell=self.tell,

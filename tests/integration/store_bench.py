@@ -71,7 +71,7 @@ class Bench:
         self._store = WorkStore(
             database,
             ADAPTERS,
-            lambda _digest, body: Target.model_validate_json(body),
+            lambda _digest, read: Target.model_validate_json(read()),
             Timing(),
             worker="bench",
             tell=True,
