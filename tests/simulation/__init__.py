@@ -1,0 +1,1 @@
+"""The deterministic simulation: the real intake, store code and dispatcher in a world that one seed decides."""

@@ -1,0 +1,155 @@
+"""What must hold, judged from the history alone: no code of the bridge decides here what is right."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from bridge.core.content import Content, Phase
+from bridge.core.posting import Posting
+from bridge.core.target import Target
+from tests.simulation.broker import Letter, SimBroker
+from tests.simulation.history import START, Message
+from tests.simulation.machine import SimDatabase
+from tests.simulation.world import World
+
+BOARD_WORDS = {"missing_child_alert", "missing_child", "missing_person", "amber_alert"}
+BOARDS = {"board-a", "board-b", "small", "advert", "drill", "far"}
+
+
+def may_show(target: str, message: Message) -> bool:
+    """Say whether the rules let a message be shown at a target (R1, R2, R3, R7, the statuses, the place)."""
+    if message.status != "Actual" and target not in ("drill", "mail-a"):
+        return False
+    if target in ("advert", "far"):
+        return False
+    if target == "small" and (not message.fits or message.status != "Actual"):
+        return False
+    return target not in BOARDS or message.category in BOARD_WORDS
+
+
+class Judge:
+    """Watches every effect and every acknowledgement, and looks at the whole when everything has come to rest."""
+
+    def __init__(self, world: World, database: SimDatabase) -> None:
+        self.world = world
+        self.database = database
+        self.by_text = {message.text: message for message in world.history.messages if message.kind != "garbage"}
+        self.told: set[str] = set()  # postings whose alert reached people, or may have
+        world.on_effect = self.effect
+
+    # --- at every step
+
+    def effect(self, target: Target, posting: Posting, content: Content) -> None:
+        """Judge what is about to be seen (I1, I5, I7)."""
+        if content.phase is Phase.ENDED:
+            if posting.id not in self.told and not self._may_know(posting.id):
+                self.world.violate(f"I5: {target.id} hears how {posting.case} ended, and never got the alert")
+            return
+        words = content.text if target.sign else content.text.partition("\n\n")[0].partition(" ")[2]
+        message = self.by_text.get(words)
+        if message is None or message.case != posting.case:
+            self.world.violate(f"I7: {target.id} shows {content.text!r}, which nobody sent")
+        elif not may_show(target.id, message):
+            self.world.violate(f"I1: {message} is shown at {target.id}")
+        if target.sign:
+            marked = content.pages[1:] if content.exercise else content.pages
+            if (
+                " ".join(" ".join(line) if isinstance(line, tuple) else line for page in marked for line in page)
+                != content.text
+            ):
+                self.world.violate(f"I7: the pages at {target.id} are not the text: {content.pages}")
+        self.told.add(posting.id)
+
+    def acknowledged(self, letter: Letter) -> None:
+        """Judge an acknowledgement: what is acknowledged is kept, or set aside (I3)."""
+        kept = {row[0].encode() for row in self.database.raw.execute("SELECT id FROM events")}
+        aside = any(dead.body == letter.body for dead in self.world_broker.dead)
+        if not aside and not any(b'"id": "' + name + b'"' in letter.body for name in kept):
+            self.world.violate(f"I3: acknowledged and not kept: {letter.body[:120]!r}")
+
+    world_broker: SimBroker
+
+    def _may_know(self, posting: str) -> bool:
+        """Say whether a sending of unknown outcome may have told people of the alert."""
+        query = "SELECT EXISTS (SELECT 1 FROM journal WHERE posting = ? AND result = 'unknown')"
+        return bool(self.database.raw.execute(query, (posting,)).fetchone()[0])
+
+    # --- at rest
+
+    def at_rest(self) -> None:
+        """Judge the whole, when nothing is left to do (I2, I3 and that everybody knows)."""
+        cases = defaultdict(list)
+        for message in self.world.history.messages:
+            if message.kind != "garbage":
+                cases[message.case].append(message)
+        for case, messages in cases.items():
+            self._case(case, messages)
+        erased = "SELECT count(*) FROM photos p JOIN cases c ON c.id = p.case_id WHERE c.standing <> 'open' AND p.data IS NOT NULL"
+        if self.database.raw.execute(erased).fetchone()[0]:
+            self.world.violate("I2: a photo is kept though its case is over")
+
+    def _case(self, case: str, messages: list[Message]) -> None:
+        ended = [one for one in messages if one.kind == "ended"]
+        opened = [one.rank for one in messages if one.kind == "opened"]
+        said = max((one for one in messages if one.kind != "ended"), key=lambda one: one.rank, default=None)
+        end = max(ended, key=lambda one: one.rank, default=None)
+        withdrawn = self._withdrawn(case)
+        over = withdrawn or (end is not None and max(opened, default=0) < end.rank)
+        expired = bool(said and said.expires is not None and START + said.expires <= self.world.clock())
+        for target in self.world.history.targets:
+            if said is not None and said.category == "prevention" and (over or expired) and target not in BOARDS:
+                continue  # R16: of what only informs, nobody is told how it ended
+            if over or expired or said is None:
+                self._gone(case, target, (end.outcome if end and not withdrawn else "withdrawn") if over else "")
+            elif may_show(target, said):
+                self._there(case, target, said)
+            elif target in BOARDS or target == "page":
+                self._gone(case, target, "")
+
+    def _withdrawn(self, case: str) -> bool:
+        query = "SELECT count(*) FROM events WHERE case_id = ? AND source = 'urn:burgernet-bridge:operator'"
+        return bool(self.database.raw.execute(query, (case,)).fetchone()[0])
+
+    def _row(self, case: str, target: str) -> dict[str, object]:
+        query = "SELECT id, held, blind, error, applied FROM postings WHERE case_id = ? AND target = ?"
+        row = self.database.raw.execute(query, (case, target)).fetchone()
+        return dict(zip(("id", "held", "blind", "error", "applied"), row, strict=True)) if row else {}
+
+    def _excused(self, case: str, target: str) -> bool:
+        """Say whether an operator or a refusal for good took this target out."""
+        row = self._row(case, target)
+        return bool(row.get("held")) or target in self.world.given_up or int(str(row.get("blind") or 0)) >= 2
+
+    def _gone(self, case: str, target: str, outcome: str) -> None:
+        world = self.world
+        if any(one.posting.case == case for one in world.showing(target)):
+            world.violate(f"I2: {target} still shows {case}")
+        alerts = [one for one in world.live(target) if one.posting.case == case]
+        for post in alerts:
+            if outcome and post.content.phase is not Phase.ENDED:
+                world.violate(f"I2: the alert of {case} still stands on {target}")
+            if post.photo:
+                world.violate(f"I2: a photo of {case} still stands on {target}")
+        row = self._row(case, target)
+        if outcome and target not in BOARDS and target != "page" and row and not self._excused(case, target):
+            # By revision, not by arrival: a mail that was on its way for long may come after the one that ends all.
+            last = max(self._mails(case, target), key=lambda one: one.revision, default=None)
+            if row["id"] in self.told and last and last.phase is not Phase.ENDED:
+                world.violate(f"R9: {target} never heard how {case} ended")
+
+    def _there(self, case: str, target: str, said: Message) -> None:
+        world = self.world
+        if self._excused(case, target):
+            return
+        if target in BOARDS:
+            texts = [one.content.text for one in world.showing(target) if one.posting.case == case]
+        elif target == "page":
+            texts = [one.content.text for one in world.live(target) if one.posting.case == case]
+        else:
+            texts = [one.text for one in sorted(self._mails(case, target), key=lambda one: one.revision)][-1:]
+        if len(texts) != 1 or said.text not in texts[0]:
+            world.violate(f"{target} should show {said.text!r} and shows {texts}")
+
+    def _mails(self, case: str, target: str) -> Iterable[Content]:
+        return (content for name, _, content in self.world.inbox if name == target and content.case == case)

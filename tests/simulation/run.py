@@ -1,0 +1,149 @@
+"""Runs one history to its end, and judges it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+from tests.simulation.broker import SimBroker
+from tests.simulation.history import ACTIVE, Act, History
+from tests.simulation.judge import Judge
+from tests.simulation.loop import SimLoop, Stuck
+from tests.simulation.machine import Machine, SimDatabase
+from tests.simulation.world import World
+
+REST = 200.0  # seconds that everything must stay as it is, read-backs included, before it is judged
+PATIENCE = 3600.0  # seconds of virtual time that the world may take to come to rest
+
+_OPEN = "SELECT count(*) FROM postings WHERE claim IS NOT NULL OR (due IS NOT NULL AND priority < 2)"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a history: the first thing that was wrong (empty: all held), and the tale."""
+
+    history: History
+    wrong: tuple[str, ...]
+    trace: tuple[tuple[float, str], ...]
+    callbacks: int
+    steps: int
+    virtual: float
+
+    def tale(self) -> str:
+        """Tell what happened, line by line."""
+        return "\n".join(f"{at:9.3f}  {what}" for at, what in self.trace)
+
+
+@cache
+def database() -> SimDatabase:
+    """Give this process's database, made once."""
+    return SimDatabase()
+
+
+def run(history: History) -> Verdict:
+    """Run one history."""
+    random.seed(history.seed)  # the jitter of the code under test
+    loop = SimLoop()
+    world = World(loop, history)
+    loop.set_exception_handler(
+        lambda _loop, context: world.violate(f"an error nobody caught: {context.get('exception')!r}")
+    )
+    store = database()
+    store.reset(world)
+    judge = Judge(world, store)
+    broker = SimBroker(world, judge.acknowledged)
+    judge.world_broker = broker
+    machine = Machine(world, store, broker)
+    try:
+        loop.run_until_complete(_play(machine, judge))
+    except Stuck:
+        world.violate("I2: nothing is left that could ever happen, and it is not over")
+    wrong, trace = tuple(world.wrong), tuple(world.trace)
+    loop.bury()
+    return Verdict(history, wrong, trace, loop.callbacks, sum(world.calls.values()), loop.time())
+
+
+async def _play(machine: Machine, judge: Judge) -> None:
+    world = machine.world
+    for number in range(max(1, world.history.workers)):
+        machine.start(f"bridge{number}")
+    for message in world.history.messages:
+        body = message.body()
+        world.later(message.at, lambda body=body, message=message: (world.note(str(message)), machine.broker.put(body)))
+    for act in world.history.acts:
+        world.later(act.at, lambda act=act: _happens(machine, act))
+    await _until(world, ACTIVE)
+    _heal(machine)
+    begun = world.loop.time()
+    while not world.wrong:
+        await _until(world, world.loop.time() + REST)
+        busy = machine.database.raw.execute(_OPEN).fetchone()[0] or machine.broker.queue or _in_hand(machine.broker)
+        if not busy:
+            judge.at_rest()
+            return
+        if world.loop.time() - begun > PATIENCE:
+            world.violate(f"I2: not at rest after {PATIENCE:g} s in a world that is well")
+
+
+def _in_hand(broker: SimBroker) -> bool:
+    return any(consumer.unacked for consumer in broker.consumers)
+
+
+async def _until(world: World, moment: float) -> None:
+    waiter = world.loop.create_future()
+    world.loop.call_at(moment, waiter.set_result, None)
+    await waiter
+
+
+def _heal(machine: Machine) -> None:
+    """Let all go well from now on; what was killed is started again."""
+    world = machine.world
+    world.note("the world is well again")
+    world.healed = True
+    machine.database.down.clear()
+    machine.database.lost_commits.clear()
+    for bridge in machine.bridges.values():
+        bridge.process.fuse = None
+        world.loop.thaw(bridge.process)
+        bridge.offset = 0.0
+    for name in list(machine.bridges):
+        machine.start(name)
+
+
+def _happens(machine: Machine, act: Act) -> None:  # noqa: C901 - one line a kind of act
+    world, bridge = machine.world, machine.bridges.get(act.who)
+    world.note(str(act).strip())
+    match act.what:
+        case "kill" if bridge and not bridge.process.frozen:
+            bridge.process.fuse = int(act.number)
+        case "start":
+            if bridge:  # a fuse that never burned down: it is killed here
+                bridge.process.kill()
+            machine.start(act.who)
+        case "broker cuts" if bridge:
+            machine.broker.cut(bridge.process)
+        case "store down":
+            _for_a_while(world, machine.database.down, act)
+        case "lost commit":
+            _for_a_while(world, machine.database.lost_commits, act)
+        case "clock steps" if bridge:
+            bridge.offset += act.number
+        case "reboots dark" | "reboots lit":
+            world.reboot(act.who, lit=act.what.endswith("lit"))
+        case "photos":
+            world.photos = act.who
+        case "freeze" if bridge and not bridge.process.dead:
+            bridge.process.frozen = True
+            world.later(act.number, lambda: world.loop.thaw(bridge.process))
+        case "withdraw":
+            machine.operate(lambda intake: intake.withdraw(act.who))
+        case what if what.startswith("hold "):
+            machine.operate(lambda intake: intake.hold(what.removeprefix("hold "), act.who))
+
+
+def _for_a_while(world: World, names: set[str], act: Act) -> None:
+    names.add(act.who)
+    undo: Callable[[], None] = lambda: names.discard(act.who)  # noqa: E731
+    world.later(act.number, undo)
