@@ -70,8 +70,12 @@ class Registers:
     ending: Ending | None = None
 
     def join(self, event: Event, received: datetime) -> Registers:
-        """Take one more event in."""
-        key = Key.of(event, received)
+        """Take one more event in.
+
+        What the case knows already has happened, whatever our clock says: after it was set back an hour, an honest
+        ending must not count as older than the opening it ends.
+        """
+        key = Key.of(event, max(received, self.latest() or received))
         if isinstance(event, Ended):
             if self.ended is not None and key <= self.ended:
                 return self

@@ -180,6 +180,14 @@ def test_a_tombstone_stops_the_opening_that_comes_late() -> None:
     assert (case.standing, case.outcome, case.revision) == (Standing.ENDED, Outcome.RESOLVED, 1)
 
 
+@pytest.mark.parametrize("back", [timedelta(minutes=4), timedelta(hours=1), timedelta(days=1)], ids=str)
+def test_an_ending_holds_though_our_clock_was_set_back(back: timedelta) -> None:
+    """An honest ending ends its case, even when by our clock it comes from the future."""
+    case, _ = fold(Case("2026112200042"), opened(0), NOW, LIFETIME)
+    case, verdict = fold(case, ended(1), NOW + timedelta(minutes=1) - back, LIFETIME)
+    assert (verdict, case.standing) == (Verdict.APPLIED, Standing.ENDED)
+
+
 def test_an_update_after_the_end_is_kept_and_shows_nothing() -> None:
     """Only an opening opens a case again; an update after the end changes nothing that people see."""
     case, verdicts = play([opened(0), ended(10), updated(20)])
