@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from random import Random
+from secrets import token_hex
 
 import aiohttp
 import structlog
@@ -44,6 +45,8 @@ from bridge.store.outbox import AdminOutboxStore
 from bridge.store.work import WorkStore
 from bridge.web.metrics import Metrics
 from bridge.web.server import WebServer, make_app
+
+_PROCESS = token_hex(4)  # no two processes may take each other's claims for their own, whatever they are called
 
 log = structlog.get_logger()
 
@@ -215,7 +218,8 @@ def _photo_fetcher(loaded: Loaded) -> PhotoFetcher:
 
 
 def _worker(loaded: Loaded) -> str:
-    return loaded.settings.service.name or f"{socket.gethostname()[:30]}/{os.getpid()}"
+    name = loaded.settings.service.name or f"{socket.gethostname()}/{os.getpid()}"
+    return f"{name[:40]}/{_PROCESS}"
 
 
 async def _instance(database: Database) -> str:

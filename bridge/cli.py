@@ -80,7 +80,13 @@ def _wait(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _print_json(value: object) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    """Print JSON whose strangers' texts can do nothing to a terminal: what is not printable is escaped."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    sys.stdout.write("".join(char if char.isprintable() or char == "\n" else _escape(char) for char in text) + "\n")
+
+
+def _escape(char: str) -> str:
+    return json.dumps(char)[1:-1] if char > "\x7f" else f"\\u{ord(char):04x}"
 
 
 @app.callback(invoke_without_command=True)

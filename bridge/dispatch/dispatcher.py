@@ -25,6 +25,7 @@ from bridge.store.work import Slots, WorkStore
 
 POLL = 0.25  # seconds between looks when nobody wakes us: retries come due, another process wrote
 
+STEP_BACK = 5.0  # seconds; a smaller step is what a clock does to stay right
 CROWD = 32  # steps in flight at which other work waits
 
 log = structlog.get_logger()
@@ -55,6 +56,7 @@ class Dispatcher:
         self._flying: dict[str, Work] = {}
         self._finished: list[Finished] = []
         self._breakers = {name: Breaker() for name in adapters}
+        self._latest = 0.0  # the time at the turn before
         self._stopping = False
         self._ended = asyncio.Event()
         self.not_ready: str | None = "has not looked at its postings yet"
@@ -91,6 +93,7 @@ class Dispatcher:
         self._ended.set()
 
     async def _turn(self, steps: asyncio.TaskGroup) -> bool:
+        await self._watch_clock()
         finished = self._finished[:]
         slots = [] if self._stopping else self._free_slots()
         turn = await self._store.turn(finished, slots, self._clock())
@@ -102,6 +105,16 @@ class Dispatcher:
             steps.create_task(self._step(work))
         self.not_ready = None
         return turn.more or bool(self._finished)
+
+    async def _watch_clock(self) -> None:
+        """After the clock was set back, retries and breakers must not wait for the time that was taken away."""
+        now, back = self._clock(), self._latest - self._clock()
+        if back > STEP_BACK:
+            await self._store.clock_went_back(back, now)
+            for breaker in self._breakers.values():
+                breaker.closed_until -= back
+            log.warning("the clock was set back", seconds=round(back))
+        self._latest = now
 
     async def _sleep(self) -> None:
         # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the wake-up.

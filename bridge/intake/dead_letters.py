@@ -68,7 +68,8 @@ class DeadLetter:
         return {
             **self.summary(),
             "content_type": self.content_type,
-            "headers": json.loads(json.dumps(self.headers, default=_as_text)),
+            # JSON has no word for NaN or infinity, which AMQP can carry: they become text.
+            "headers": json.loads(json.dumps(self.headers, default=_as_text), parse_constant=str),
             "body": self.body.decode("utf-8", errors="replace"),
         }
 

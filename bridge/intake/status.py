@@ -104,8 +104,9 @@ class StatusPublisher:
         return len(told)
 
     async def _publish(self, publisher: Publisher, number: int, what: str, body: str) -> None:
-        name = f"{self._instance}.{number}"
         data = json.loads(body)
+        # SQLite counts anew once all is told, so the moment makes the id unlike every other.
+        name = f"{self._instance}.{number}.{round(data['at'] * 1e6)}"
         event = CloudEvent(
             {
                 "id": name,

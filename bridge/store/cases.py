@@ -127,6 +127,5 @@ def note_fact(connection: Connection, name: str, value: str) -> None:
 
 def instance_name(connection: Connection) -> str:
     """Name this store, once for all."""
-    if not fact(connection, "instance"):
-        note_fact(connection, "instance", uuid4().hex[:12])
+    connection.execute(insert_new(connection, schema.facts), {"name": "instance", "value": uuid4().hex[:12]})
     return fact(connection, "instance")

@@ -120,6 +120,12 @@ class WorkStore:
         dead = update(_postings).where(_t.due.is_not(None), _t.claim.is_not(None)).values(due=now)
         return await self._database.write(lambda connection: connection.execute(dead).rowcount)
 
+    async def clock_went_back(self, seconds: float, now: float) -> None:
+        """The clock was set back: what was due then is due as many seconds sooner, so that no retry waits for hours."""
+        waiting = and_(_t.due > now, _t.claim.is_(None))
+        sooner = update(_postings).where(waiting).values(due=_t.due - seconds)
+        await self._database.write(lambda connection: connection.execute(sooner).rowcount)
+
     def _turn(self, connection: Connection, finished: Sequence[Finished], slots: Sequence[Slots], now: float) -> Turn:
         if finished:
             self._record(connection, finished, now)

@@ -12,7 +12,7 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from bridge.core.errors import InvalidInput
 from bridge.intake.broker import BrokerError
-from bridge.intake.dead_letters import list_dead, replay, show
+from bridge.intake.dead_letters import DeadLetter, list_dead, replay, show
 from tests.integration.broker_bench import Bench, Case, ended, open_way, running, until
 
 
@@ -123,3 +123,10 @@ async def test_without_a_broker_it_says_so(amqp_url: str, bench: Bench) -> None:
         way.close()
         with pytest.raises(BrokerError, match="Connect call failed"):
             await list_dead(bench.having(url=way.url))
+
+
+def test_what_json_has_no_word_for_becomes_text() -> None:
+    """A header that is not a number is shown as one word, so that what is printed is JSON."""
+    headers = {"x-odd": [float("nan"), float("-inf")], "x-even": 2.5}
+    letter = DeadLetter(1, "why", None, "id", "type", "case", "text/plain", headers, b"?")
+    assert letter.details()["headers"] == {"x-odd": ["NaN", "-Infinity"], "x-even": 2.5}

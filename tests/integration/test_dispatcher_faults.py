@@ -210,3 +210,30 @@ async def test_whatever_a_peer_says_can_be_kept(database: Database, text: str) -
         assert error.isprintable()
         assert len(error) <= 500
         assert not worker.task.done()
+
+
+async def test_retries_do_not_wait_for_the_time_that_a_clock_was_set_back(database: Database) -> None:
+    """The clock goes back an hour while a board cannot be cleared and a channel is left alone: a minute later all is well."""
+    async with Spine(database, [board("b"), mail("m")]) as spine:
+        spine.start()
+        await spine.opened()
+        await spine.settled()
+        spine.board.fail(refuse(TransientError("no route")), step=Step.RETRACT)
+        spine.mail.fail(refuse(TransientError("no server", whole_adapter=True)))
+        await spine.ended()
+        await spine.until(lambda: len(spine.board.steps(Step.RETRACT)) == 3)
+        spine.clock.now -= 3600
+        back = spine.clock()
+        spine.wake()
+
+        async def is_due_soon() -> bool:
+            dues = [(await spine.posting(name))["due"] for name in ("b", "m")]
+            return max(dues) < back + 60
+
+        await spine.until(is_due_soon, travel=False)
+        spine.board.heal()
+        spine.mail.heal()
+        await spine.settled()
+        assert spine.board.showing("b") == []
+        assert spine.mail.inbox("m") == ["opened", "ended"]
+        assert spine.clock() - back < 120

@@ -57,10 +57,10 @@ async def test_results_are_told_as_cloud_events(bench: Bench) -> None:
     async with running(StatusPublisher(bench.settings, notices, "bridge-1")):
         await until(lambda: not notices.waiting)
     message = await queue.get()
-    assert (message.content_type, message.message_id) == ("application/cloudevents+json", "bridge-1.1")
+    assert (message.content_type, message.message_id) == ("application/cloudevents+json", "bridge-1.1.1795338900500000")
     assert json.loads(message.body) == {
         "specversion": "1.0",
-        "id": "bridge-1.1",
+        "id": "bridge-1.1.1795338900500000",
         "source": "urn:burgernet-bridge",
         "type": "nl.burgernet.posting.applied",
         "subject": "2026112200042",
