@@ -235,9 +235,10 @@ def retract(
         async with bootstrap.open_bridge(loaded) as bridge:
             if target is not None:
                 await bridge.intake.hold(case, target)
-                return f"{case}: is taken off {target}, and stays off"
+                return f"{case}: is being taken off {target}, and stays off; see: burgernet-bridge status {case}"
             accepted = await bridge.intake.withdraw(case)
-            return f"{case}: withdrawn ({accepted.verdict}); everything is taken back"
+            what = f"withdrawn ({accepted.verdict}); is being taken back everywhere"
+            return f"{case}: {what}, see: burgernet-bridge status {case}"
 
     sys.stdout.write(_wait(work()) + "\n")
 
@@ -251,10 +252,21 @@ def outbox(
 ) -> None:
     """Show what a group admin finds in the outbox, newest last, ready to forward."""
     messages = _read(config, lambda connection: outbox_messages(connection, admin))
+    if not messages:
+        _wait(_check_admin(config, admin))
     if as_json:
         _print_json({"admin": admin, "messages": messages})
     else:
         show.outbox(Console(), messages, language)
+
+
+async def _check_admin(config: Path | None, admin: str) -> None:
+    """An empty outbox and a mistyped one look alike: name those that there are."""
+    async with bootstrap.open_policy(_load(config)) as (_, configured):
+        known = sorted(target.address for target in configured.policy.targets if target.adapter == "outbox")
+    if admin not in known:
+        some = ", ".join(known[:20]) or "none: targets.yaml has no outbox"
+        raise InvalidInput(f"admin: {admin!r} is not the address of an outbox; allowed: {some}")
 
 
 @rules_app.command("matrix")

@@ -104,8 +104,8 @@ def load_targets(
     if not loaded.settings.targets:
         return []
     path = loaded.path(loaded.settings.targets)
-    listed = read_yaml(path) or {}
-    if not isinstance(listed, dict) or set(listed) - {"targets"} or not isinstance(listed.get("targets") or [], list):
+    listed = read_yaml(path)
+    if not isinstance(listed, dict) or set(listed) != {"targets"} or not isinstance(listed["targets"] or [], list):
         raise InvalidInput(f"{path}: allowed: one list called targets")
     problems: list[str] = []
     found: dict[str, Target] = {}

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bridge.core.alert import Category, Status, Urgency
-from bridge.core.case import Case, fold
+from bridge.core.case import Case, Standing, fold
 from bridge.core.errors import AdapterError
 from bridge.core.events import Opened, Updated
 from bridge.core.planning import PhotoState, Policy, plan_open
 from bridge.core.ports import Adapter
-from bridge.core.rules import Facts, decide
+from bridge.core.rules import Decision, Facts, Reason, decide
 from bridge.core.target import OwnerKind, Target
 
 
@@ -53,7 +54,10 @@ def _cell(policy: Policy, category: Category, channel: str, board: bool, languag
 def explain(policy: Policy, event: Opened | Updated, max_lifetime: timedelta, language: str) -> list[dict[str, Any]]:
     """Say for every target whether an alert goes there, and what decides."""
     case, _ = fold(Case(event.subject), event, datetime.now(UTC), max_lifetime)
-    plan = plan_open(case, policy, {}, PhotoState())
+    judged = plan_open(case, policy, {}, PhotoState()).judged
+    if case.standing is Standing.EXPIRED:  # the event's own time is past: it would be kept, and shown nowhere
+        gone = Decision(allowed=False, reason=Reason.EXPIRED)
+        judged = [replace(one, decision=gone) if one.decision.allowed else one for one in judged]
     return [
         {
             "target": one.target,
@@ -63,7 +67,7 @@ def explain(policy: Policy, event: Opened | Updated, max_lifetime: timedelta, la
             "reason_code": one.decision.reason.value,
             "rule": one.decision.rule,
         }
-        for one in plan.judged
+        for one in judged
     ]
 
 

@@ -131,6 +131,7 @@ def _is_json(content_type: str) -> bool:
 
 
 def _read_json(body: bytes | str) -> Any:
+    body = body.removeprefix("\ufeff") if isinstance(body, str) else body.removeprefix(b"\xef\xbb\xbf")  # Windows' mark
     if len(body) > MAX_BODY:
         raise InvalidInput(f"body: {len(body)} bytes is too much; allowed: at most {MAX_BODY}")
     try:
@@ -191,15 +192,24 @@ def _problem(detail: ErrorDetails) -> str:
             return f"{path}: {_show(detail['input'])} is not allowed; allowed: {context.get('expected')}"
         case "value_error":
             return f"{path}: {_show(detail['input'])} is not allowed; allowed: {context.get('error')}"
+        case "too_short" | "too_long" | "string_too_short" | "string_too_long":
+            return f"{path}: {_show(detail['input'])} is not allowed; allowed: {_length(context, detail['input'])}"
         case "extra_forbidden":
             return f"{path}: is not a known key"
         case _:
             return f"{path}: {_show(detail['input'])} is not allowed; {_one_line(detail['msg'])}"
 
 
+def _length(context: Mapping[str, Any], value: Any) -> str:
+    least, most = context.get("min_length"), context.get("max_length")
+    bound = f"at least {least}" if most is None else f"at most {most}"
+    return f"{bound} {'characters' if isinstance(value, str) else 'items'}"
+
+
 def _show(value: Any) -> str:
     text = _one_line(json.dumps(value, ensure_ascii=False, default=str))
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
+    size = len(value) if isinstance(value, str) else len(text)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({size} characters)"
 
 
 def _one_line(text: str) -> str:

@@ -84,7 +84,7 @@ class PhotoDesk:
         photo, error = None, "it did not come in time"
         try:
             async with asyncio.timeout(max(0.0, deadline - self._clock())):
-                photo, error = await self._try(uri)
+                photo, error = await self._try(case, uri)
         except TimeoutError:
             log.warning("photo left out", case=case, error=error)
         try:
@@ -95,16 +95,16 @@ class PhotoDesk:
             self._fetching.discard((case, uri))
             self._wake.set()
 
-    async def _try(self, uri: str) -> tuple[Photo | None, str]:
+    async def _try(self, case: str, uri: str) -> tuple[Photo | None, str]:
         """Try until the deadline cuts it short; a refusal is final."""
         wait = 0.5
         while True:
             try:
                 return await self._fetcher.fetch(uri), ""
             except PermanentError as error:
-                log.warning("photo left out", error=str(error))
+                log.warning("photo left out", case=case, error=str(error))
                 return None, str(error)
             except TransientError as error:
-                log.info("photo not there yet", error=str(error))
+                log.info("photo not there yet", case=case, error=str(error))
                 await asyncio.sleep(wait)
                 wait *= 2

@@ -12,7 +12,7 @@ import structlog
 from bridge.core.alert import Ending, Outcome
 from bridge.core.case import Case, Standing, Verdict, fold, settle
 from bridge.core.content import Photo
-from bridge.core.errors import InvalidInput
+from bridge.core.errors import BridgeError, InvalidInput
 from bridge.core.events import Ended, Event
 from bridge.core.planning import Policy, plan_end, plan_open
 from bridge.store import cases, notices, photos, wishes
@@ -166,7 +166,7 @@ class Intake:
         """Take a whole case back, as an operator: it ends as *withdrawn*, and those who got it are told so."""
         latest = await self._database.read(lambda connection: cases.latest_time(connection, case))
         if latest is None:
-            raise InvalidInput(f"case: {case!r} is not known; allowed: a case of the command status")
+            raise BridgeError(f"case: {case!r} is not known")
         time = max(self._clock(), latest + timedelta(microseconds=1))
         event = Ended(
             specversion="1.0",
@@ -184,5 +184,8 @@ class Intake:
         now = self._clock().timestamp()
         changed = await self._database.write(lambda connection: wishes.hold_posting(connection, case, target, now))
         if not changed:
-            raise InvalidInput(f"target: {target!r} has no posting of case {case!r}; allowed: a target of its status")
+            raise InvalidInput(
+                f"target: {target!r} shows nothing of case {case!r} and is not meant to;"
+                " allowed: a target that its status does not call refused (niet hier)"
+            )
         self._wake()

@@ -134,6 +134,8 @@ class Talk:
         text = one_line(str(error)) or "the connection was lost"
         password = read_url(self._queue).password
         text = text.replace(password, "******") if password else text
+        if "Connection.Close" in text:  # what the library says when the broker closes instead of opening
+            return f"the broker refused the virtual host {read_url(self._queue).path!r} of queue.url"
         broken = "a message has properties that cannot be decoded: " if isinstance(error, InvalidFrameError) else ""
         return f"{broken}{type(error).__name__}: {text}"
 

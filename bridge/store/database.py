@@ -11,6 +11,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -71,6 +72,9 @@ class _Sqlite:
 
     def __init__(self, url: URL) -> None:
         make_folder(url)
+        with suppress(OSError):  # SQLite says it better
+            # Names, addresses and texts: for its owner alone. SQLite gives its log the same mode.
+            Path(url.database or "").touch(mode=0o600, exist_ok=False)
         self._engine = create_engine(url, hide_parameters=True)
         event.listen(self._engine, "connect", _prepare_sqlite)
         event.listen(self._engine, "begin", _begin_sqlite)

@@ -150,9 +150,18 @@ MISTAKES: list[tuple[tuple[str, ...], int, str]] = [
     (("send", "nowhere.json"), 2, "nowhere.json: cannot be read (No such file or directory)"),
     (("send", "."), 2, ".: cannot be read (Is a directory)"),
     (("status", "zork"), 1, "case: 'zork' is not known"),
-    (("retract", "zork"), 2, "case: 'zork' is not known; allowed: a case of the command status"),
-    (("retract", CASE, "--target", "zork"), 2, f"target: 'zork' has no posting of case '{CASE}'; allowed: a target of"),
-    (("retract", CASE, "--target", ""), 2, f"target: '' has no posting of case '{CASE}'; allowed: a target of"),
+    (("retract", "zork"), 1, "case: 'zork' is not known"),
+    (("outbox", "zork"), 2, "admin: 'zork' is not the address of an outbox; allowed: none: targets.yaml has no outbox"),
+    (
+        ("retract", CASE, "--target", "zork"),
+        2,
+        f"target: 'zork' shows nothing of case '{CASE}' and is not meant to; allowed: a target that",
+    ),
+    (
+        ("retract", CASE, "--target", ""),
+        2,
+        f"target: '' shows nothing of case '{CASE}' and is not meant to; allowed: a target that",
+    ),
     (
         ("rules", "explain", "ended.json"),
         2,

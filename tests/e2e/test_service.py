@@ -200,7 +200,10 @@ async def test_retract(alone: Bench) -> None:
     await until(lambda: len(alone.mails.messages) == 2, "the correction")
     assert list(alone.boards.everything()) == ["bord-1"]
     answer = await alone.run("retract", CASE)
-    assert answer.out == f"{CASE}: withdrawn (applied); everything is taken back\n"
+    assert (
+        answer.out
+        == f"{CASE}: withdrawn (applied); is being taken back everywhere, see: burgernet-bridge status {CASE}\n"
+    )
     status = await alone.until_settled(CASE)
     assert (status["state"], status["outcome"]) == ("ended", "withdrawn")
     assert not alone.lit()

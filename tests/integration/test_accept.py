@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bridge.core.case import Standing, Verdict
-from bridge.core.errors import InvalidInput
+from bridge.core.errors import BridgeError, InvalidInput
 from bridge.core.rules import RuleFile
 from bridge.store import schema
 from bridge.store.database import Database
@@ -226,7 +226,7 @@ async def test_withdraw_follows_an_event_of_a_fast_clock(database: Database) -> 
 async def test_withdraw_of_an_unknown_case_is_refused(database: Database) -> None:
     """A typing error in a case's name says so, and makes no case."""
     spine = Spine(database, TARGETS)
-    with pytest.raises(InvalidInput, match=r"case: 'zaag' is not known"):
+    with pytest.raises(BridgeError, match=r"case: 'zaag' is not known"):
         await spine.intake.withdraw("zaag")
     assert await spine.count(schema.cases) == 0
 
@@ -250,7 +250,7 @@ async def test_hold_of_a_target_without_posting_is_refused(database: Database) -
     """A typing error in a target's name says so."""
     spine = Spine(database, TARGETS)
     await spine.opened()
-    with pytest.raises(InvalidInput, match=r"target: 'bb' has no posting of case 'zaak'"):
+    with pytest.raises(InvalidInput, match=r"target: 'bb' shows nothing of case 'zaak'"):
         await spine.intake.hold("zaak", "bb")
 
 

@@ -56,6 +56,14 @@ async def test_the_password_is_in_no_log(bench: Bench, amqp_url: str, caplog: py
     assert not any(secret in said for secret in (password, "s3cret", "p%25ss"))
 
 
+async def test_a_wrong_virtual_host_is_named(bench: Bench, amqp_url: str) -> None:
+    """A broker that has no such virtual host is not said to hold broken messages."""
+    intake = Case().intake(bench.having(url=str(URL(amqp_url).with_path("/nov")), retry_max=0.1))
+    async with running(intake):
+        await until(lambda: "virtual host '/nov' of queue.url" in (intake.not_ready or ""))
+    assert "decoded" not in (intake.not_ready or "")
+
+
 async def test_tls_is_checked(bench: Bench, amqp_url: str, tmp_path: Path) -> None:
     """amqps:// trusts a broker by the certificates of the system, or by those that the URL names; never blindly."""
     certificate, context = make_certificate(tmp_path)

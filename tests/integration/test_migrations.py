@@ -67,3 +67,15 @@ async def test_migrating_again_changes_nothing(database: Database, times: int) -
     for _ in range(times):
         await migrate(database)
     assert await is_current(database)
+
+
+async def test_a_new_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """The embedded store and its log hold names and addresses: nobody else on the machine reads them."""
+    database = Database(f"sqlite:///{tmp_path}/new.db")
+    try:
+        await migrate(database)
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    finally:
+        await database.close()
+    assert modes["new.db"] == 0o600
+    assert set(modes.values()) == {0o600}

@@ -25,6 +25,7 @@ from bridge.core.events import parse_structured
 from bridge.core.layout import lay_out
 from bridge.core.rules import Reason, RuleFile
 from bridge.core.target import Sign, Target
+from bridge.demo.words import LANGUAGES
 from bridge.settings import PREFIX, Settings
 from bridge.simulators.board_body import read_body
 from bridge.web.metrics import Metrics
@@ -273,3 +274,12 @@ def test_every_document_is_tidy(name: str) -> None:
     """Each begins with its title, and no line ends in white space."""
     assert read(name).startswith("# ")
     assert re.search(r"[ \t]+$", read(name), re.MULTILINE) is None
+
+
+@pytest.mark.parametrize("scene", ["child", "end"])
+def test_the_demonstration_in_the_readme_says_what_it_says(scene: str) -> None:
+    """The words of the scenes on the first screen are those that the demonstration prints."""
+    words = LANGUAGES["nl"]
+    page = " ".join(read("README.md").split())
+    assert words[f"scene.{scene}"] in page
+    assert words[f"scene.{scene}.why"] in page

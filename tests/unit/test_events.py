@@ -381,3 +381,13 @@ def test_the_schema_describes_the_three_events() -> None:
     for model in ("Opened", "Updated", "Ended"):
         required = json_schema()["$defs"][model]["required"]
         assert {"specversion", "id", "source", "subject", "time", "type", "data"} <= set(required)
+
+
+def test_the_mark_that_windows_puts_in_front_is_no_fault() -> None:
+    """A file that was saved with a byte order mark is read as what follows it."""
+    plain = json.dumps(document("opened"))
+    assert (
+        parse_structured(f"\ufeff{plain}")
+        == parse_structured(b"\xef\xbb\xbf" + plain.encode())
+        == parse_structured(plain)
+    )
