@@ -80,8 +80,21 @@ class Bridge:
         return self.configured.policy
 
     def find_target(self, digest: str, read: Callable[[], str]) -> Target:
-        """Find a target by its digest: as it is configured, else as it was when something was put there."""
-        return self.configured.by_digest.get(digest) or with_secret(Target.model_validate_json(read()))
+        """Find a target by its digest: as it is configured, else as it was when something was put there.
+
+        Where only its secret or its rules changed it is the same place; one whose secret is gone is tried without.
+        """
+        if found := self.configured.by_digest.get(digest):
+            return found
+        old = Target.model_validate_json(read())
+        place = (old.id, old.adapter, old.address)
+        if now := next((one for one in self.policy.targets if (one.id, one.adapter, one.address) == place), None):
+            return now
+        try:
+            return with_secret(old)
+        except InvalidInput as error:
+            log.warning("what stands at a target that is no longer listed may stay: its secret is gone", why=str(error))
+            return old
 
 
 def open_database(loaded: Loaded) -> Database:

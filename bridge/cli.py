@@ -85,6 +85,10 @@ def _print_json(value: object) -> None:
     sys.stdout.write("".join(char if char.isprintable() or char == "\n" else _escape(char) for char in text) + "\n")
 
 
+def _print_line(text: str) -> None:
+    sys.stdout.write(show.clean(text) + "\n")
+
+
 def _escape(char: str) -> str:
     return json.dumps(char)[1:-1] if char > "\x7f" else f"\\u{ord(char):04x}"
 
@@ -165,13 +169,13 @@ def send(
         if loaded.settings.queue.url.get_secret_value():
             await send_events(loaded.settings.queue, [body for body, _ in events])
             for _, event in events:
-                sys.stdout.write(f"{event.subject}: {event.type.rpartition('.')[2]} is on the queue\n")
+                _print_line(f"{event.subject}: {event.type.rpartition('.')[2]} is on the queue")
             return
         async with bootstrap.open_bridge(loaded) as bridge:
             for _, event in events:
                 accepted = await bridge.intake.accept(event)
                 what = f"{event.type.rpartition('.')[2]} {accepted.verdict}"
-                sys.stdout.write(f"{event.subject}: {what}; case {accepted.standing}, revision {accepted.revision}\n")
+                _print_line(f"{event.subject}: {what}; case {accepted.standing}, revision {accepted.revision}")
 
     _wait(work())
 
@@ -240,7 +244,7 @@ def retract(
             what = f"withdrawn ({accepted.verdict}); is being taken back everywhere"
             return f"{case}: {what}, see: burgernet-bridge status {case}"
 
-    sys.stdout.write(_wait(work()) + "\n")
+    _print_line(_wait(work()))
 
 
 @app.command()

@@ -34,7 +34,7 @@ WORDS: dict[str, dict[str, str]] = {
 _STYLES = {"shown": "green", "gone": "dim", "refused": "yellow", "unknown": "bold red", "none": ""}
 
 
-def _clean(value: object) -> str:
+def clean(value: object) -> str:
     """Keep a terminal safe from control characters in texts."""
     return "".join(char if char.isprintable() or char == "\n" else "·" for char in str(value))
 
@@ -49,7 +49,7 @@ def _table(*headings: str) -> Table:
 
 
 def _row(table: Table, *cells: object) -> None:
-    table.add_row(*(cell if isinstance(cell, Text) else Text(_clean(cell)) for cell in cells))
+    table.add_row(*(cell if isinstance(cell, Text) else Text(clean(cell)) for cell in cells))
 
 
 def status(console: Console, found: Mapping[str, Any], language: str) -> None:
@@ -60,7 +60,7 @@ def status(console: Console, found: Mapping[str, Any], language: str) -> None:
         if case["outcome"]:
             state = f"{state}: {words[case['outcome']]}"
         parts = (f"{words['case']} {case['case']}", case["category"], state, f"{words['revision']} {case['revision']}")
-        console.print(Text(_clean(" · ".join(parts)), style="bold"))
+        console.print(Text(clean(" · ".join(parts)), style="bold"))
         table = _table(words["target"], words["channel"], words["state"], words["why"])
         for one in case["postings"]:
             why = f"{one['error']} ({one['attempts']}×)" if one["error"] else one["reason"]
@@ -84,8 +84,8 @@ def _stand(one: Mapping[str, Any], words: Mapping[str, str]) -> Text:
 def outbox(console: Console, messages: Sequence[Mapping[str, Any]], language: str) -> None:
     """Print an admin's messages, each ready to forward."""
     for message in messages:
-        title = Text(_clean(f"{message['at']} · {message['phase']} · {message['subject']}"))
-        console.print(Panel(Text(_clean(message["text"])), title=title, title_align="left"))
+        title = Text(clean(f"{message['at']} · {message['phase']} · {message['subject']}"))
+        console.print(Panel(Text(clean(message["text"])), title=title, title_align="left"))
     if not messages:
         console.print(WORDS[language]["empty"])
 
@@ -104,7 +104,7 @@ def matrix(console: Console, rows: Sequence[Mapping[str, Any]], language: str) -
         _row(table, row["category"], *cells)
     console.print(table)
     for reason, number in reasons.items():
-        console.print(Text(f"{number:>3}  {_clean(reason)}"))
+        console.print(Text(f"{number:>3}  {clean(reason)}"))
 
 
 def explained(console: Console, rows: Sequence[Mapping[str, Any]], language: str) -> None:

@@ -9,7 +9,16 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 MAX_TEXT = 10_000
 
@@ -59,6 +68,9 @@ def _not_blank(text: str) -> str:
 Instant = Annotated[datetime, BeforeValidator(parse_time)]
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT), AfterValidator(_no_control)]
 Line = Annotated[Text, AfterValidator(_one_line)]
+MAX_TEXTS = 100  # languages of an alert, and files with it
+MAX_POINTS = 2_000  # of all polygons of an area together
+
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 
 
@@ -164,12 +176,22 @@ class Geocode(CapModel):
 
 
 class Area(CapModel):
-    """Where an alert is meant: circles (km), polygons and codes; empty lists when a form is not used."""
+    """Where an alert is meant: circles (km), polygons and codes; empty lists when a form is not used.
+
+    The lists are bounded, for every target is held against every shape: an event must not cost minutes.
+    """
 
     areaDesc: Text = ""
-    circle: tuple[Annotated[str, AfterValidator(_circle)], ...] = Field((), strict=False)
-    polygon: tuple[Annotated[str, AfterValidator(_polygon)], ...] = Field((), strict=False)
-    geocode: tuple[Geocode, ...] = Field((), strict=False)
+    circle: tuple[Annotated[str, AfterValidator(_circle)], ...] = Field((), strict=False, max_length=100)
+    polygon: tuple[Annotated[str, AfterValidator(_polygon)], ...] = Field((), strict=False, max_length=100)
+    geocode: tuple[Geocode, ...] = Field((), strict=False, max_length=1_000)
+
+    @field_validator("polygon", mode="after")
+    @classmethod
+    def _not_too_many_points(cls, polygons: tuple[str, ...]) -> tuple[str, ...]:
+        if sum(len(polygon.split()) for polygon in polygons) > MAX_POINTS:
+            raise ValueError(f"at most {MAX_POINTS} points in all polygons together")
+        return polygons
 
 
 class Info(CapModel):
@@ -231,9 +253,9 @@ class Alert(CapModel):
     urgency: Urgency = Field(Urgency.UNKNOWN, strict=False)
     senderName: Text = ""
     expires: Instant | None = None
-    info: Annotated[tuple[Info, ...], AfterValidator(_at_least_one)] = Field(strict=False)
+    info: Annotated[tuple[Info, ...], AfterValidator(_at_least_one)] = Field(strict=False, max_length=MAX_TEXTS)
     area: Area | None = None
-    resource: tuple[Resource, ...] = Field((), strict=False)
+    resource: tuple[Resource, ...] = Field((), strict=False, max_length=MAX_TEXTS)
 
     @model_validator(mode="before")
     @classmethod
@@ -252,7 +274,7 @@ class Ending(CapModel):
     """The whole content of an ``ended`` event; the outcome is all it needs."""
 
     outcome: Outcome = Field(strict=False)
-    info: tuple[OutcomeInfo, ...] = Field((), strict=False)
+    info: tuple[OutcomeInfo, ...] = Field((), strict=False, max_length=MAX_TEXTS)
 
 
 def choose(infos: Sequence[T], languages: Sequence[str]) -> T | None:

@@ -1,6 +1,6 @@
 """What a case is, whatever the order in which its events came in.
 
-The fold keeps four registers, each the earliest or latest event of its sort. Joining is max and min, so duplicates,
+The fold keeps five registers, each the earliest or latest event of its sort. Joining is max and min, so duplicates,
 late events and any order give the same case; an ending that comes before its opening is a tombstone by itself.
 """
 
@@ -63,6 +63,7 @@ class Registers:
     """The fold's whole memory of a case."""
 
     first: Key | None = None  # the earliest opening or update
+    first_opened: Key | None = None  # the earliest opening
     opened: Key | None = None  # the latest opening
     content: Key | None = None  # the latest opening or update, and what it said
     ended: Key | None = None  # the latest ending, and what it said
@@ -81,8 +82,10 @@ class Registers:
                 return self
             return replace(self, ended=key, ending=event.data)
         joined = replace(self, first=key if self.first is None else min(self.first, key))
-        if isinstance(event, Opened) and (self.opened is None or key > self.opened):
-            joined = replace(joined, opened=key)
+        if isinstance(event, Opened):
+            earliest = key if self.first_opened is None else min(self.first_opened, key)
+            latest = key if self.opened is None else max(self.opened, key)
+            joined = replace(joined, first_opened=earliest, opened=latest)
         if self.content is None or key > self.content:
             joined = replace(joined, content=key, alert=event.data)
         return joined
@@ -94,7 +97,7 @@ class Registers:
             return False
         if self.opened is None or self.opened < self.ended:
             return True
-        only_opening = self.first == self.opened
+        only_opening = self.first_opened == self.opened
         return only_opening and self.opened.time - self.ended.time <= CLOCK_SKEW
 
     def latest(self) -> datetime | None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from bridge.core.alert import Alert, Ending, Info, OutcomeInfo, Status, choose
+from bridge.core.alert import Alert, Category, Ending, Info, OutcomeInfo, Status, choose
 from bridge.core.case import Case
 from bridge.core.layout import lay_out
 from bridge.core.target import Sign
@@ -116,6 +116,15 @@ def ending_words(case: str, alert: Alert, ending: Ending, language: str) -> Word
     told = choose(ending.info, (language,)) or OutcomeInfo()
     words = words_of(case, Phase.ENDED, alert, info, photo=False)
     return replace(words, outcome=ending.outcome.value, description=told.description, instruction=told.instruction)
+
+
+def words_for_refused(words: Words, told: Content | None) -> Words:
+    """Speak of what was told last, and say nothing of what was kept from this reader since (I1)."""
+    headline = told.subject if told else words.case
+    for mark in filter(None, MARKS.values()):
+        headline = headline.removeprefix(f"{mark}: ")
+    mark = words.mark if told and told.exercise else ""
+    return replace(words, headline=headline, category=Category.OTHER.value, sender="", area="", mark=mark)
 
 
 def message(channel: str, words: Words, renderer: Renderer, revision: int, photo: Photo | None = None) -> Content:

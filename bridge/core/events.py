@@ -23,6 +23,7 @@ UPDATED = "nl.burgernet.alert.updated"
 ENDED = "nl.burgernet.alert.ended"
 
 MAX_BODY = 1_000_000  # bytes; a full event with the longest texts in four languages is well below
+_EXPLAINED = 20  # faults of one event that are told
 _SHOWN = 60  # characters of a refused value that an error repeats
 
 Identifier = Annotated[Line, StringConstraints(min_length=1, max_length=255)]
@@ -175,7 +176,7 @@ def _decoded(data: Any) -> dict[str, Any]:
 
 def explain(error: ValidationError) -> list[str]:
     """Say each fault of a pydantic validation in one line: field, value, what is allowed."""
-    return [_problem(detail) for detail in error.errors(include_url=False)]
+    return [_problem(detail) for detail in error.errors(include_url=False)[:_EXPLAINED]]
 
 
 def _problem(detail: ErrorDetails) -> str:

@@ -236,11 +236,17 @@ class _Desk:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Postings that an ending treats alike."""
+    """Postings that an ending treats alike.
+
+    ``refused``: the latest content was kept from them, so the ending speaks of what they were ``told`` last.
+    """
 
     kind: Kind
     channel: str
     language: str
+    refused: bool = False
+    told: Content | None = None
+    told_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,4 +286,6 @@ def _at_end(case: Case, group: Group, renderer: Renderer) -> GroupWish:
     if group.kind is Kind.POST and ending.outcome is Outcome.WITHDRAWN:
         return GroupWish(group, None, forget=True)
     words = contents.ending_words(case.id, alert, ending, group.language)
+    if group.refused:
+        words = contents.words_for_refused(words, group.told)
     return GroupWish(group, contents.message(group.channel, words, renderer, case.revision))

@@ -15,6 +15,7 @@ from bridge.core.target import Target
 
 EARTH_RADIUS_KM = 6371.0088  # mean radius, WGS 84
 KM_PER_DEGREE = EARTH_RADIUS_KM * radians(1)
+MENDABLE = 50  # points of a self-crossing ring that is untangled; a longer one is read as its hull
 TOLERANCE_KM = 0.001  # a metre: what rounding of coordinates costs
 
 
@@ -97,7 +98,13 @@ def _flat(shape: Shape, origin: tuple[float, float]) -> BaseGeometry:
     """Project a shape on a plane in km around ``origin``; good to a metre or so at the size of a municipality."""
     scale = cos(radians(origin[0]))
     flat = [((lon - origin[1]) * scale * KM_PER_DEGREE, (lat - origin[0]) * KM_PER_DEGREE) for lat, lon in shape.points]
-    return Point(flat[0]) if len(flat) == 1 else make_valid(Polygon(flat))
+    if len(flat) == 1:
+        return Point(flat[0])
+    ring = Polygon(flat)
+    if ring.is_valid:
+        return ring
+    # To untangle a ring that crosses itself takes time that grows with the square of its crossings.
+    return make_valid(ring) if len(flat) <= MENDABLE else ring.convex_hull
 
 
 def kinds_of(places: Iterable[Area | None]) -> frozenset[str]:

@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 import re
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -20,7 +21,6 @@ from typing import Self
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from bridge.core.content import Photo
@@ -35,6 +35,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TRY_LATER = frozenset({408, 429})
 _SECONDS = re.compile(r"[0-9]{1,6}")
 _CHUNK = 64 * 1024
+_NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
 # A last label like this makes a host an IPv4 address for the C library (WHATWG URL, "ends in a number").
 _NUMERIC_HOST = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?", re.IGNORECASE)
@@ -191,18 +192,21 @@ class PhotoFetcher:
 
 
 class _GuardedResolver(AbstractResolver):
-    """The system's resolver, without the addresses that must not be connected to."""
+    """The system's resolver, without the addresses that must not be connected to.
+
+    In threads of its own: a name server that never answers must not keep boards from being looked up.
+    """
 
     def __init__(self, gate: _Gate) -> None:
         self._gate = gate
-        self._system = ThreadedResolver()
+        self._threads = ThreadPoolExecutor(4, "photo-names")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         """Resolve ``host`` to addresses that may be connected to, or raise ``PermanentError`` when none is left."""
         try:
-            found = await self._system.resolve(host, port, family)
+            found = await asyncio.get_running_loop().run_in_executor(self._threads, _look_up, host, port, family)
         except UnicodeError:  # a label too long for DNS
             raise PermanentError("photo: not a host name") from None
         outside = [result for result in found if self._gate.admits(host, port, result["host"])]
@@ -211,7 +215,17 @@ class _GuardedResolver(AbstractResolver):
         return outside
 
     async def close(self) -> None:
-        """Release nothing: the system's resolver keeps nothing."""
+        """Let the threads end when they can."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
+    """Ask the system; raises ``OSError`` when there is no such name."""
+    found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    return [
+        ResolveResult(hostname=host, host=str(at[0]), port=int(at[1]), family=kind, proto=proto, flags=_NUMERIC)
+        for kind, _, proto, _, at in found
+    ]
 
 
 def _read_url(text: str, base: URL | None = None) -> URL:

@@ -41,6 +41,7 @@ TIME_HEADER = "x-bridge-time"
 
 STORE_WAIT = 2.0  # seconds at most between two tries while the store is down: alerts wait for it
 FAULT_WAIT = 30.0  # seconds at most before a message that hits a fault of ours comes again
+SHORT_WAIT = 0.2  # seconds, when many wait already
 PAUSE = (0.1, 1.0)  # seconds between two connections, so that many bridges do not come back at the same moment
 CAREFUL = 60.0  # seconds of taking messages one by one after a connection broke on one that nobody can decode
 
@@ -79,6 +80,7 @@ class AmqpIntake:
         self._idle.set()
         self._stopping = False
         self._careful_until = 0.0
+        self._failing = 0  # messages that wait to come again after a fault of ours
         self._note("broker", "not connected yet")
 
     async def run(self) -> None:
@@ -224,7 +226,8 @@ class AmqpIntake:
 
         The others go on, those of the same case too: an ending must not wait behind what may never succeed.
         """
-        wait = _fault_wait(message)
+        # Those that wait hold a place each; the last places are for others, for one of them may be an ending.
+        wait = _fault_wait(message) if self._failing < max(1, self._queue.prefetch // 4) else SHORT_WAIT
         log.error(
             "event failed on our side; it comes again",
             error=type(fault).__name__,  # the text of an unknown error may quote the event (I6)
@@ -234,7 +237,12 @@ class AmqpIntake:
             message_id=_name(message),
         )
         self._on_result("failed")
-        if not await passes(over, wait):
+        self._failing += 1
+        try:
+            ended = await passes(over, wait)
+        finally:
+            self._failing -= 1
+        if not ended:
             # Reject, for RabbitMQ 4.3 no longer counts a nack that requeues against the delivery limit.
             await self._answer(message.reject(requeue=True))
 

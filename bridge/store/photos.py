@@ -12,7 +12,7 @@ from bridge.core.planning import PhotoState
 from bridge.store import schema
 from bridge.store.database import insert
 
-MAX_URI = 2_000  # bytes; a longer one is no address, and does not fit an index: the alert goes without its photo
+MAX_URI = 1_600  # bytes; with the longest name of a case it still fits an index: a longer one goes without its photo
 
 
 def want_photo(connection: Connection, after: Case, now: float, deadline: float) -> PhotoState:

@@ -10,7 +10,18 @@ from sqlalchemy import bindparam, update
 
 from bridge.core.content import Content
 from bridge.core.errors import AdapterError, PermanentError, TransientError
-from bridge.core.posting import Applied, Capabilities, Desired, Posting, Receipt, State, Step, is_urgent, next_step
+from bridge.core.posting import (
+    Applied,
+    Capabilities,
+    Desired,
+    Kind,
+    Posting,
+    Receipt,
+    State,
+    Step,
+    is_urgent,
+    next_step,
+)
 from bridge.core.retry import After, Done
 from bridge.store import schema
 from bridge.store.database import to_json
@@ -145,6 +156,19 @@ def journal_row(name: str, now: float, done: Done, revision: int, seconds: float
         "error": str(done.result) if failed else "",
         "seconds": seconds,
     }
+
+
+def fenced(state: State, done: Done, can: Capabilities) -> dict[str, Any]:
+    """Work out what the late result of a step makes of a posting that someone else has taken over meanwhile."""
+    if done.step not in (Step.PUBLISH, Step.UPDATE) or isinstance(done.result, (TransientError, PermanentError)):
+        return {}  # nothing happened there
+    known = state.applied is Applied.SHOWN and state.handle is not None
+    if isinstance(done.result, Receipt) and known and dict(done.result.handle) == dict(state.handle or {}):
+        same_text = done.content_id == state.applied_content
+        return {} if same_text or can.kind is Kind.MESSAGE else {"applied_content": ""}
+    if done.step is Step.UPDATE and known and can.kind is not Kind.MESSAGE:
+        return {"applied_content": ""}  # we know where it is; which text it shows is for the next update to settle
+    return {"applied": Applied.UNKNOWN.value, "applied_content": done.content_id, "looks": 0}
 
 
 def what_to_tell(work: Work, done: Done, then: After) -> str | None:

@@ -144,10 +144,21 @@ def hold_posting(connection: Connection, name: str, target: str, now: float) -> 
 
 
 def groups(connection: Connection, name: str) -> list[Group]:
-    """Find the kinds, channels and languages of a case's postings."""
+    """Find the kinds, channels and languages of a case's postings, and what the refused ones were told."""
     t = schema.postings.c
-    rows = connection.execute(select(t.kind, t.channel, t.language).where(t.case_id == name).distinct())
-    return [Group(Kind(kind), channel, language) for kind, channel, language in rows]
+    refused = t.desired == Desired.REFUSED.value
+    told = case((refused, t.applied_content), else_="")
+    asked = select(t.kind, t.channel, t.language, refused, told).where(t.case_id == name).distinct()
+    asked = asked.order_by(refused)  # an ending makes of a refused posting one that is not: those come last
+    return [
+        Group(Kind(kind), channel, language, bool(is_refused), _told(connection, content), content)
+        for kind, channel, language, is_refused, content in connection.execute(asked).all()
+    ]
+
+
+def _told(connection: Connection, name: str) -> Content | None:
+    body = connection.scalar(select(schema.contents.c.body).where(schema.contents.c.id == name)) if name else None
+    return contents.load(body) if body else None
 
 
 def apply_endings(connection: Connection, after: Case, wishes: Iterable[GroupWish], now: float) -> None:
@@ -159,6 +170,7 @@ def apply_endings(connection: Connection, after: Case, wishes: Iterable[GroupWis
             t.kind == wish.group.kind.value,
             t.channel == wish.group.channel,
             t.language == wish.group.language,
+            _same_refusal(wish.group),
         )
         untouched = and_(t.claim.is_(None), t.carried.is_(False), t.applied == Applied.NONE.value)
         values: dict[str, Any] = {
@@ -187,6 +199,11 @@ def apply_endings(connection: Connection, after: Case, wishes: Iterable[GroupWis
         final = true() if wish.group.kind is Kind.MESSAGE and not wish.content else untouched
         due = case((and_(t.claim.is_(None), final), None), (t.claim.is_(None), now), else_=t.due)
         connection.execute(update(schema.postings).where(mine).values(values).values(due=due))
+
+
+def _same_refusal(group: Group) -> Any:
+    refused = _p.desired == Desired.REFUSED.value
+    return and_(refused, _p.applied_content == group.told_id) if group.refused else ~refused
 
 
 def _keep_contents(connection: Connection, name: str, made: Iterable[tuple[str, Content]]) -> None:

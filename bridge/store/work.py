@@ -39,6 +39,7 @@ from bridge.store.rows import (
     Finished,
     Work,
     claim_row,
+    fenced,
     journal_row,
     notice_of,
     result_row,
@@ -256,10 +257,11 @@ class WorkStore:
 
     def _fenced(self, connection: Connection, row: Any, done: Done, now: float) -> None:
         """A step outlived its lease and someone else went on: what it did must be looked at, not forgotten."""
-        if done.step in (Step.PUBLISH, Step.UPDATE):
-            unknown = {"applied": Applied.UNKNOWN.value, "applied_content": done.content_id, "looks": 0}
+        state, can = state_of(row), self._adapters[row.adapter]
+        values = fenced(state, done, can)
+        if values:
             due = case((_t.claim.is_(None), now), else_=_t.due)
-            connection.execute(update(_postings).where(_t.id == row.id).values(**unknown, due=due))
+            connection.execute(update(_postings).where(_t.id == row.id).values(**values, due=due))
 
     def _spare_target(self, connection: Connection, row: Any, until: float) -> None:
         """A target that fails is not asked again by its other postings; endings still try for themselves."""
@@ -276,9 +278,16 @@ class WorkStore:
             leased = self._adapters[work.posting.target.adapter].leased
             photo = self._photo(connection, content.photo)
             content = replace(content, photo=photo, valid_until=until if leased else None)
-            return replace(work, content=content)
+            return replace(work, content=content, posting=self._in_doubt(connection, work))
         sought = replace(work.posting, attempted=content, attempted_at=datetime.fromtimestamp(work.since, UTC))
         return replace(work, content=content, posting=sought)
+
+    def _in_doubt(self, connection: Connection, work: Work) -> Posting:
+        """Tell an adapter what may be there already, so that a mail goes on in the thread that may have begun."""
+        tried = work.state.applied_content
+        if work.state.applied is not Applied.UNKNOWN or tried in ("", work.content_id):
+            return work.posting
+        return replace(work.posting, attempted=self._content(connection, tried))
 
     def _until(self, content_id: str, now: float) -> float:
         """Until when a board may show this without hearing from us; never past the alert's own end."""

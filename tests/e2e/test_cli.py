@@ -385,7 +385,8 @@ async def test_json_can_do_nothing_to_a_terminal(alone: Bench) -> None:
     """A direction mark in a stranger's text is escaped in JSON on stdout, and is itself again for who reads it."""
     case = "zaak\u202e\u00eb\U000e0001"
     alone.add(boards=1)
-    await alone.run("send", "-", stdin=event(case, "opened"))
+    sent = await alone.run("send", "-", stdin=event(case, "opened"))
+    assert sent.out.removesuffix("\n").isprintable()
     answer = await alone.run("status", case, "--json")
     assert answer.json["cases"][0]["case"] == case
     assert "zaak\\u202e\u00eb\\udb40\\udc01" in answer.out

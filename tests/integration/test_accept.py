@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from bridge.core.case import Standing, Verdict
-from bridge.core.errors import BridgeError, InvalidInput
+from bridge.core.errors import BridgeError, InvalidInput, PermanentError
 from bridge.core.rules import RuleFile
 from bridge.store import schema
 from bridge.store.database import Database
-from tests.integration.spine import Spine, board, mail, page
+from tests.integration.fake_adapters import refuse
+from tests.integration.spine import ALLOW_ALL, Spine, board, mail, page
 from tests.integration.spine_store import database_fixture, masters_fixture, store_url  # noqa: F401
 
 TARGETS = [board("b"), page("p"), mail("m")]
@@ -318,3 +319,37 @@ async def test_names_may_be_as_long_as_the_contract_says(database: Database) -> 
     name = "\N{GRINNING FACE}" * 255
     assert (await spine.opened(name, id=name, source=name)).verdict is Verdict.APPLIED
     assert (await spine.opened(name, id=name, source=name)).verdict is Verdict.DUPLICATE
+
+
+@pytest.mark.parametrize("change", [{"category": "drugs"}, {"status": "Exercise"}], ids=["category", "status"])
+async def test_the_ending_says_nothing_of_what_was_kept_from_a_reader(
+    database: Database, change: dict[str, str]
+) -> None:
+    """Who got the alert and not the correction hears the outcome of what it was told, and of nothing else (I1, R9)."""
+    no_drugs = {
+        "name": "no",
+        "effect": "deny",
+        "categories": ["drugs"],
+        "channels": ["email"],
+        "reason": {"nl": "nee", "en": "no"},
+    }
+    targets = [mail("m"), mail("late")]
+    rules = {"rules": [no_drugs, *ALLOW_ALL["rules"]]}
+    async with Spine(database, targets, rules=rules) as spine:
+        spine.mail.fail(refuse(PermanentError("no such mailbox")), target="late")
+        spine.start()
+        await spine.opened(info=[{"headline": "Vermist: jongen", "description": "Rode jas"}])
+        await spine.settled()
+        secret = [{"headline": "GEHEIM", "description": "Kerkstraat 5"}]
+        await spine.updated(info=secret, senderName="GEHEIM", **change)
+        await spine.ended()
+        await spine.settled()
+        assert spine.mail.inbox("m") == ["opened", "ended"]
+        assert spine.mail.inbox("late") == []
+        told = [json.loads(row["body"]) for row in await spine.rows(schema.contents)]
+        endings = [one for one in told if one["phase"] == "ended"]
+        assert {one["subject"] for one in endings if "ended" in one["text"]} >= {"Vermist: jongen"}
+        row = await spine.posting("m")
+        [sent] = [one for one in await spine.rows(schema.contents) if one["id"] == row["applied_content"]]
+        assert "GEHEIM" not in sent["body"]
+        assert json.loads(sent["body"])["exercise"] is False

@@ -261,6 +261,23 @@ async def test_what_fails_on_our_side_comes_again_and_dies_after_the_limit(bench
 # Topology
 
 
+async def test_many_that_fail_leave_room_for_an_ending(bench: Bench) -> None:
+    """More faulty events than may be in hand at a time do not keep an ending from being taken."""
+
+    async def before(event: Event) -> None:
+        if event.id.startswith("poison"):
+            raise ZeroDivisionError
+
+    case = Case(before=before)
+    async with running(case.intake(bench.having(prefetch=8))):
+        await bench.consumed()
+        for number in range(12):
+            await bench.put(ended(f"poison{number}"))
+        await until(lambda: case.results.count("failed") >= 12)
+        await bench.put(ended("other"))
+        await until(lambda: "other-0" in case.events)
+
+
 async def test_the_topology_is_what_the_contract_says(bench: Bench) -> None:
     """Exchanges and queues are declared as design 3.2 names them; who thinks otherwise is refused."""
     async with linked(bench.settings, "test"):

@@ -82,10 +82,10 @@ def by_hand(events: Sequence[Event]) -> tuple[bool, str]:
         else:
             is_open = is_open or isinstance(one, Opened) or not begun
             begun, text = True, one.data.info[0].description
-    told_by = [one for one in story if not isinstance(one, Ended)]
+    openings = [one for one in story if isinstance(one, Opened)]
     endings = [one for one in story if isinstance(one, Ended)]
-    alone = bool(told_by) and isinstance(told_by[0], Opened) and sum(isinstance(one, Opened) for one in told_by) == 1
-    if endings and alone and told_by[0].time - endings[-1].time <= CLOCK_SKEW:
+    alone = len({(one.time, one.sequence, one.source, one.id) for one in openings}) == 1
+    if endings and alone and openings[0].time - endings[-1].time <= CLOCK_SKEW:
         is_open = False
     return is_open, text
 
@@ -104,6 +104,7 @@ STORIES = {
     "a tie that the ending wins": [opened(0), ended(10), opened(10, sequence="5"), updated(10, sequence="6")],
     "a tie that the number decides": [opened(0, name="a"), opened(0, sequence="0", name="b"), updated(0, sequence="9")],
     "clocks that differ": [ended(0), opened(4), updated(6)],
+    "clocks that differ, and an update from another one": [opened(2), updated(1), ended(1.5)],
     "doubled": [opened(0), opened(0), updated(3), updated(3), ended(5), ended(5)],
     "two sources": [opened(0, name="1", source="urn:a"), opened(0, name="1", source="urn:b"), updated(1), ended(2)],
 }  # fmt: skip

@@ -391,3 +391,31 @@ def test_the_mark_that_windows_puts_in_front_is_no_fault() -> None:
         == parse_structured(b"\xef\xbb\xbf" + plain.encode())
         == parse_structured(plain)
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "allowed"),
+    [
+        ("data.area.circle", ["52.1,4.4 1"] * 101, "at most 100 items"),
+        ("data.area.polygon", ["52.1,4.4 52.2,4.4 52.2,4.5"] * 101, "at most 100 items"),
+        ("data.area.polygon", ["52.1,4.4 52.2,4.4 " * 1_001], "at most 2000 points in all polygons together"),
+        ("data.area.geocode", [{"valueName": "gemeente", "value": "GM0546"}] * 1_001, "at most 1000 items"),
+        ("data.info", [{"description": "x"}] * 101, "at most 100 items"),
+        ("data.resource", [{"uri": "https://example.nl/"}] * 101, "at most 100 items"),
+    ],
+    ids=["circles", "polygons", "points", "codes", "texts", "files"],
+)
+def test_lists_are_bounded(path: str, value: Any, allowed: str) -> None:
+    """An event within the size limit cannot cost minutes or gigabytes, whether it can be read or not."""
+    fields = document("opened")
+    fields["data"].setdefault("area", {})
+    fields["data"].setdefault("resource", [])
+    fields["data"]["area"] = {"circle": [], "polygon": [], "geocode": [], **fields["data"]["area"]}
+    lines = refusal(lambda: parse_structured(json.dumps(put(fields, path, value), separators=(",", ":"))))
+    assert len(lines) <= 20
+    assert any(line.startswith(f"{path}: ") and line.endswith(f"allowed: {allowed}") for line in lines), lines
+
+
+def test_of_very_many_faults_the_first_are_told() -> None:
+    """Half a million items that are no texts are refused in at most twenty lines."""
+    assert len(refusal(lambda: parse_structured(json.dumps(document("opened", data={"info": [1] * 300_000}))))) <= 20

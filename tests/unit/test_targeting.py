@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import cos, radians
+from random import Random
 from typing import Any
 
 import pytest
@@ -201,3 +202,11 @@ def test_the_forms_of_an_area_are_named() -> None:
     assert kinds_of([full]) == {"circle", "geocode"}
     assert kinds_of([full, Area(polygon=(SQUARE,))]) == {"circle", "geocode", "polygon"}
     assert kinds_of([None]) == kinds_of([Area()]) == kinds_of([]) == {"none"}
+
+
+def test_a_ring_that_crosses_itself_everywhere_costs_nothing() -> None:
+    """Six hundred random points would take minutes to untangle; they are read as their hull, at once."""
+    random = Random(1)
+    ring = " ".join(f"{52 + random.random() / 10:.4f},{4 + random.random() / 10:.4f}" for _ in range(600))
+    assert meant({"polygon": [ring]}, **at(52.05, 4.05))
+    assert not meant({"polygon": [ring]}, **at(52.5, 4.05))

@@ -1,0 +1,85 @@
+"""A worker that was frozen past its lease: what it did late harms nothing."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bridge.core.content import Content, Phase
+from bridge.core.errors import AdapterError, OutcomeUnknown, PermanentError, TransientError
+from bridge.core.posting import Applied, Capabilities, Desired, Posting, Receipt, State, Step
+from bridge.core.retry import Done
+from bridge.store.database import Database
+from bridge.store.rows import fenced
+from tests.integration.fake_adapters import FakeMail, FakePage, wait_for
+from tests.integration.spine import Spine, page
+from tests.integration.spine_store import database_fixture, masters_fixture, store_url  # noqa: F401
+from tests.unit.samples import target
+
+PAGE, MAIL = FakePage().capabilities, FakeMail().capabilities
+SHOWN = State(Desired.SHOWN, "new", 2, applied=Applied.SHOWN, applied_content="new", carried=True, handle={"post": "1"})
+SENT = Content("zaak", 2, Phase.UPDATED, "nl", "kop", "tekst")
+UNKNOWN = {"applied": "unknown", "applied_content": "old", "looks": 0}
+
+
+def late(
+    step: Step, result: Receipt | AdapterError, can: Capabilities = PAGE, state: State = SHOWN
+) -> dict[str, object]:
+    """Give what a late result changes."""
+    return fenced(state, Done(step, SENT, "old", ending=False, result=result), can)
+
+
+def receipt(post: str) -> Receipt:
+    """Give the receipt of a post."""
+    return Receipt(Posting("p", "zaak", target()), {"post": post})
+
+
+@pytest.mark.parametrize("error", [TransientError("not now"), PermanentError("never")], ids=str)
+@pytest.mark.parametrize("step", [Step.PUBLISH, Step.UPDATE])
+def test_a_late_refusal_changes_nothing(step: Step, error: AdapterError) -> None:
+    """Nothing happened at the other side, so nothing is in doubt."""
+    assert late(step, error) == {}
+
+
+def test_a_late_edit_makes_only_the_text_doubtful() -> None:
+    """Where the post is stays known; declaring it lost would post it a second time (I4)."""
+    assert late(Step.UPDATE, OutcomeUnknown("no answer")) == {"applied_content": ""}
+    assert late(Step.UPDATE, receipt("1")) == {"applied_content": ""}
+    assert late(Step.PUBLISH, receipt("1")) == {"applied_content": ""}
+
+
+def test_a_late_publication_must_be_looked_for() -> None:
+    """A second post, or one of which nobody knows, is found before anything else is done."""
+    assert late(Step.PUBLISH, receipt("2")) == UNKNOWN
+    assert late(Step.PUBLISH, OutcomeUnknown("no answer")) == UNKNOWN
+    nowhere = State(Desired.SHOWN, "new", 2)
+    assert late(Step.UPDATE, OutcomeUnknown("no answer"), state=nowhere) == UNKNOWN
+
+
+def test_a_late_mail_is_in_doubt() -> None:
+    """A mail cannot be edited: of one that may have been sent late nobody knows."""
+    assert late(Step.UPDATE, OutcomeUnknown("no answer"), MAIL) == UNKNOWN
+    assert late(Step.UPDATE, receipt("1"), MAIL) == {}
+
+
+async def test_a_frozen_edit_is_not_posted_again(database: Database) -> None:
+    """A hangs in an edit past its lease, B takes over; A's late answer neither doubles the post nor leaves it behind."""
+    slow = FakePage(timeout=3600.0)
+    async with Spine(database, [page("p")], adapters={"page": slow}) as spine:
+        spine.start("A")
+        await spine.opened()
+        await spine.settled()
+        gate = asyncio.Event()
+        slow.fail(wait_for(gate), times=1)
+        await spine.updated(text="Leeftijd 46")
+        await spine.until(lambda: len(slow.calls) == 2, travel=False)
+        await spine.advance(4000)
+        spine.start("B")
+        await spine.until(lambda: slow.live("p") == ["updated Leeftijd 46"])
+        gate.set()
+        await spine.settled()
+        assert (len(slow.posts), slow.live("p")) == (1, ["updated Leeftijd 46"])
+        await spine.ended(outcome="withdrawn")
+        await spine.settled()
+        assert slow.live("p") == []
