@@ -1,6 +1,6 @@
 """What a case is, whatever the order in which its events came in.
 
-The fold keeps five registers, each the earliest or latest event of its sort. Joining is max and min, so duplicates,
+The fold keeps six registers, each the earliest or latest event of its sort. Joining is max and min, so duplicates,
 late events and any order give the same case; an ending that comes before its opening is a tombstone by itself.
 """
 
@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from bridge.core.alert import Alert, Ending, Outcome
 from bridge.core.events import Ended, Event, Opened
+from bridge.core.rules import MAIL_ONLY
 
 # Two sources' clocks may differ by this much: an ending dated just before the only opening still ends it.
 CLOCK_SKEW = timedelta(minutes=5)
@@ -65,6 +66,7 @@ class Registers:
     first: Key | None = None  # the earliest opening or update
     first_opened: Key | None = None  # the earliest opening
     opened: Key | None = None  # the latest opening
+    acute: Key | None = None  # the latest of them that asked people to look out: its end is told (R16)
     content: Key | None = None  # the latest opening or update, and what it said
     ended: Key | None = None  # the latest ending, and what it said
     alert: Alert | None = None
@@ -86,6 +88,8 @@ class Registers:
             earliest = key if self.first_opened is None else min(self.first_opened, key)
             latest = key if self.opened is None else max(self.opened, key)
             joined = replace(joined, first_opened=earliest, opened=latest)
+        if event.data.category not in MAIL_ONLY and (self.acute is None or key > self.acute):
+            joined = replace(joined, acute=key)
         if self.content is None or key > self.content:
             joined = replace(joined, content=key, alert=event.data)
         return joined
@@ -99,6 +103,11 @@ class Registers:
             return True
         only_opening = self.first_opened == self.opened
         return only_opening and self.opened.time - self.ended.time <= CLOCK_SKEW
+
+    @property
+    def is_told(self) -> bool:
+        """Whether people who got a message of this life of the case hear how it ended."""
+        return self.acute is not None and (self.opened is None or self.acute >= self.opened)
 
     def latest(self) -> datetime | None:
         """Give the time of the latest event, so that an operator's own ending can come after it."""
@@ -165,7 +174,8 @@ def _said(case: Case) -> tuple[object, ...]:
     """What messages say of a case: everything that ``content.words_of`` takes from an alert."""
     alert = case.registers.alert if case.standing is not Standing.ENDED else None
     area = alert.area.areaDesc if alert and alert.area else ""
-    words = (alert.info, alert.category, alert.status, alert.senderName, area) if alert else None
+    texts = [(one.language, one.headline, one.description, one.instruction) for one in alert.info] if alert else []
+    words = (texts, alert.category, alert.status, alert.senderName, area) if alert else None
     return (case.standing is Standing.ENDED, case.outcome, words)
 
 

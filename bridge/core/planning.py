@@ -15,7 +15,7 @@ from bridge.core.case import Case, Standing
 from bridge.core.content import Content, Phase, Photo, Renderer
 from bridge.core.layout import DoesNotFit
 from bridge.core.posting import Applied, Capabilities, Desired, Kind, posting_id
-from bridge.core.rules import MAIL_ONLY, Decision, Facts, Reason, Rule, decide
+from bridge.core.rules import Decision, Facts, Reason, Rule, decide
 from bridge.core.target import Target
 from bridge.core.targeting import is_meant, kinds_of, place_of, place_of_target
 
@@ -281,7 +281,7 @@ def _at_end(case: Case, group: Group, renderer: Renderer) -> GroupWish:
     alert, ending = case.registers.alert, case.registers.ending
     if group.kind is Kind.STATE or alert is None or ending is None:
         return GroupWish(group, None)
-    if group.kind is Kind.MESSAGE and alert.category in MAIL_ONLY:
+    if group.kind is Kind.MESSAGE and not case.registers.is_told:
         return GroupWish(group, None, forget=True)  # R16
     if group.kind is Kind.POST and ending.outcome is Outcome.WITHDRAWN:
         return GroupWish(group, None, forget=True)

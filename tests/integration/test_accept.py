@@ -353,3 +353,28 @@ async def test_the_ending_says_nothing_of_what_was_kept_from_a_reader(
         [sent] = [one for one in await spine.rows(schema.contents) if one["id"] == row["applied_content"]]
         assert "GEHEIM" not in sent["body"]
         assert json.loads(sent["body"])["exercise"] is False
+
+
+async def test_who_was_asked_to_look_out_hears_the_end_of_a_campaign(database: Database) -> None:
+    """An alert that was corrected to a campaign still ends for those it alerted; a case that never was more does not."""
+    async with Spine(database, [mail("m")]) as spine:
+        spine.start()
+        for case, first in (("alert", "missing_child_alert"), ("news", "newsletter")):
+            await spine.opened(case, category=first)
+            await spine.settled()
+            await spine.updated(case, category="campaign", text="Let op")
+            await spine.settled()
+            await spine.ended(case)
+            await spine.settled()
+        assert spine.mail.inbox("m") == ["opened", "updated", "ended", "opened", "updated"]
+
+
+async def test_an_update_that_says_nothing_new_mails_nobody(database: Database) -> None:
+    """The same words with another urgency, or with a field nobody knows, are no correction."""
+    async with Spine(database, [mail("m")]) as spine:
+        spine.start()
+        await spine.opened(info=[{"headline": "Vermist", "description": "Rode jas"}])
+        await spine.settled()
+        await spine.updated(info=[{"headline": "Vermist", "description": "Rode jas", "web": None}], urgency="Expected")
+        await spine.settled()
+        assert spine.mail.inbox("m") == ["opened"]
