@@ -121,7 +121,7 @@ def fact(connection: Connection, name: str) -> str:
 
 def note_fact(connection: Connection, name: str, value: str) -> None:
     """Keep a small fact about the whole bridge."""
-    statement = insert(connection, schema.facts).values(name=name, value=value)
+    statement = insert(connection.dialect.name, schema.facts).values(name=name, value=value)
     connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
 
 

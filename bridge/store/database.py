@@ -124,9 +124,9 @@ class _Postgresql:
         await self._engine.dispose()
 
 
-def insert(connection: Connection, table: Table) -> Any:
+def insert(dialect: str, table: Table) -> Any:
     """Start an INSERT that knows ``on_conflict_do_…``, which both databases spell alike."""
-    return (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(table)
+    return (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
 
 
 def insert_new(connection: Connection, table: Table) -> Any:
@@ -136,7 +136,7 @@ def insert_new(connection: Connection, table: Table) -> Any:
 
 @cache
 def _insert_new(dialect: str, table: Table) -> Any:
-    return (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table).on_conflict_do_nothing()
+    return insert(dialect, table).on_conflict_do_nothing()
 
 
 def read_url(text: str) -> URL:

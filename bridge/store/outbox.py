@@ -15,7 +15,7 @@ from bridge.core.content import Content
 from bridge.core.errors import StoreUnavailable
 from bridge.core.posting import Posting
 from bridge.store import schema
-from bridge.store.database import Database, insert
+from bridge.store.database import Database, insert_new
 
 MOST_MESSAGES = 200
 _t = schema.admin_messages.c
@@ -93,4 +93,4 @@ class AdminOutboxStore:
 
 
 def _keep(connection: Connection, rows: list[dict[str, Any]]) -> None:
-    connection.execute(insert(connection, schema.admin_messages).on_conflict_do_nothing(), rows)
+    connection.execute(insert_new(connection, schema.admin_messages), rows)

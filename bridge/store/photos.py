@@ -25,7 +25,7 @@ def want_photo(connection: Connection, after: Case, now: float, deadline: float)
     row = connection.execute(select(table.c.state, table.c.digest, table.c.deadline).where(mine)).first()
     if row is None or row.state == "erased":
         values = {"state": "wanted", "deadline": deadline, "description": resource.resourceDesc}
-        statement = insert(connection, table).values({"case_id": after.id, "uri": resource.uri, **values})
+        statement = insert(connection.dialect.name, table).values({"case_id": after.id, "uri": resource.uri, **values})
         connection.execute(statement.on_conflict_do_update(index_elements=["case_id", "uri"], set_=values))
         return PhotoState(coming=True)
     if row.state == "ready":

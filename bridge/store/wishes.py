@@ -7,7 +7,6 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, case, or_, select, true, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.core import content as contents
 from bridge.core.case import Case
@@ -17,7 +16,7 @@ from bridge.core.posting import Applied, Capabilities, Desired, Kind
 from bridge.core.rules import Decision, Reason
 from bridge.core.target import Target
 from bridge.store import schema
-from bridge.store.database import insert_new, to_json
+from bridge.store.database import insert, insert_new, to_json
 
 URGENT, NORMAL, LATER = 0, 1, 2  # endings and retractions; publications and updates; read-backs and renewals
 
@@ -105,7 +104,7 @@ _DESIRED = ("desired", "content", "revision", "photo", "ending", "reason", "desi
 
 @cache
 def _upsert(dialect: str) -> Any:
-    statement = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(schema.postings)
+    statement = insert(dialect, schema.postings)
     new = statement.excluded
     changes: dict[str, Any] = {name: new[name] for name in _DESIRED}
     changes["due"] = case((schema.postings.c.claim.is_(None), new.due), else_=schema.postings.c.due)

@@ -319,7 +319,23 @@ class Sent:
     follows: bool  # an earlier message, in the same thread
 
 
-class FakeMail(Fake):
+class Unsendable:
+    """What no message channel can do."""
+
+    async def retract(self, receipt: Receipt) -> None:
+        """Say that a message cannot be unsent."""
+        raise PermanentError("a message cannot be unsent")
+
+    async def observe(self, receipt: Receipt) -> Observation:
+        """Say that a mailbox cannot be seen."""
+        raise PermanentError("a mailbox cannot be seen")
+
+    async def find(self, posting: Posting) -> Receipt | None:
+        """Say that a mailbox cannot be searched."""
+        raise PermanentError("a mailbox cannot be searched")
+
+
+class FakeMail(Unsendable, Fake):
     """Mailboxes (``Kind.MESSAGE``): what was sent is sent, and sending twice is mailing twice."""
 
     def __init__(self, max_concurrency: int = 16, timeout: float = 5.0) -> None:
@@ -351,15 +367,3 @@ class FakeMail(Fake):
     def _send(self, posting: Posting, content: Content, *, follows: bool) -> Receipt:
         self.sent.append(Sent(posting.target.id, posting.id, content.phase.value, content.text, follows))
         return Receipt(posting, {"thread": posting.id})
-
-    async def retract(self, receipt: Receipt) -> None:
-        """Say that a message cannot be unsent."""
-        raise PermanentError("a message cannot be unsent")
-
-    async def observe(self, receipt: Receipt) -> Observation:
-        """Say that a mailbox cannot be seen."""
-        raise PermanentError("a mailbox cannot be seen")
-
-    async def find(self, posting: Posting) -> Receipt | None:
-        """Say that a mailbox cannot be searched."""
-        raise PermanentError("a mailbox cannot be searched")

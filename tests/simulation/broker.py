@@ -23,7 +23,7 @@ class Letter:
 class SimBroker:
     """One queue, its dead letters, and whoever consumes."""
 
-    def __init__(self, world: World, on_ack: Callable[[Letter], None]) -> None:
+    def __init__(self, world: World, on_ack: Callable[[Letter, bool], None]) -> None:
         self.world = world
         self.queue: deque[Letter] = deque()
         self.dead: list[Letter] = []
@@ -160,7 +160,8 @@ class SimDelivery:
         subscription = self._subscription
         if self in subscription.unacked:
             subscription.unacked.remove(self)
-            subscription.broker.on_ack(self.letter)
+            broker = subscription.broker
+            broker.on_ack(self.letter, any(dead.body == self.letter.body for dead in broker.dead))
             subscription.broker.deliver()
 
     def _requeued(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from bridge.core.content import Content, Phase
 from bridge.core.posting import Posting
 from bridge.core.target import Target
-from tests.simulation.broker import Letter, SimBroker
+from tests.simulation.broker import Letter
 from tests.simulation.history import START, Message
 from tests.simulation.machine import SimDatabase
 from tests.simulation.world import World
@@ -61,14 +61,11 @@ class Judge:
                 self.world.violate(f"I7: the pages at {target.id} are not the text: {content.pages}")
         self.told.add(posting.id)
 
-    def acknowledged(self, letter: Letter) -> None:
+    def acknowledged(self, letter: Letter, aside: bool) -> None:
         """Judge an acknowledgement: what is acknowledged is kept, or set aside (I3)."""
         kept = {row[0].encode() for row in self.database.raw.execute("SELECT id FROM events")}
-        aside = any(dead.body == letter.body for dead in self.world_broker.dead)
         if not aside and not any(b'"id": "' + name + b'"' in letter.body for name in kept):
             self.world.violate(f"I3: acknowledged and not kept: {letter.body[:120]!r}")
-
-    world_broker: SimBroker
 
     def _may_know(self, posting: str) -> bool:
         """Say whether a sending of unknown outcome may have told people of the alert."""

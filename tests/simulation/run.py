@@ -54,7 +54,6 @@ def run(history: History) -> Verdict:
     store.reset(world)
     judge = Judge(world, store)
     broker = SimBroker(world, judge.acknowledged)
-    judge.world_broker = broker
     machine = Machine(world, store, broker)
     try:
         loop.run_until_complete(_play(machine, judge))

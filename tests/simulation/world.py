@@ -15,39 +15,19 @@ from typing import Any
 
 from bridge.core.content import Content, Photo
 from bridge.core.errors import OutcomeUnknown, PermanentError, TransientError
-from bridge.core.posting import Capabilities, Kind, Observation, Posting, Receipt, Step
+from bridge.core.posting import Capabilities, Observation, Posting, Receipt, Step
 from bridge.core.target import Target
+from tests.integration.fake_adapters import Unsendable
 from tests.simulation.history import START, History
 from tests.simulation.loop import SimLoop
+from tests.unit import samples
 
 INSTANT = 1e-4  # seconds that an answer comes after its effect, at the least
 LATE = 8.0  # seconds until a request that seemed lost takes effect after all: more than any timeout here
-BOARD = Capabilities(
-    kind=Kind.STATE,
-    channels=frozenset({"sign"}),
-    board=True,
-    can_observe=True,
-    can_find=True,
-    idempotent=True,
-    photo=True,
-    leased=True,
-    max_concurrency=4,
-    timeout=5.0,
-)
-PAGE = Capabilities(
-    kind=Kind.POST,
-    channels=frozenset({"facebook"}),
-    can_observe=True,
-    can_find=True,
-    photo=True,
-    edits_photo=False,
-    max_concurrency=2,
-    timeout=5.0,
-)
-MAIL = Capabilities(
-    kind=Kind.MESSAGE, channels=frozenset({"email"}), can_retract=False, photo=True, max_concurrency=4, timeout=5.0
-)
-OUTBOX = replace(MAIL, channels=frozenset({"outbox"}), idempotent=True, photo=False)
+BOARD = replace(samples.BOARD, max_concurrency=4, timeout=5.0)
+PAGE = replace(samples.PAGE, max_concurrency=2, timeout=5.0)
+MAIL = replace(samples.MAIL, max_concurrency=4, timeout=5.0)
+OUTBOX = replace(samples.OUTBOX, max_concurrency=4, timeout=5.0)
 
 
 @dataclass
@@ -72,7 +52,6 @@ class World:
     posts: dict[str, Shown] = field(default_factory=dict)
     inbox: list[tuple[str, str, Content]] = field(default_factory=list)  # target, posting, what came
     calls: Counter[str] = field(default_factory=Counter)
-    unsure: Counter[str] = field(default_factory=Counter)  # posting -> sendings of which nobody knows
     given_up: set[str] = field(default_factory=set)  # targets that refused for good, or lied: what follows is excused
     photos: str = ""
     trace: list[tuple[float, str]] = field(default_factory=list)
@@ -162,8 +141,6 @@ class Channel:
         if what != "lost request":
             world.later(delay, effect)
         if what in ("lost request", "lost answer", "late", "hangs"):
-            if content:
-                world.unsure[posting.id] += 1
             # Past its timeout the dispatcher goes on by itself.
             await asyncio.sleep(60.0 if what == "hangs" else 2.0)
             raise OutcomeUnknown("no answer")
@@ -314,7 +291,7 @@ class SimPage(Channel):
         return found
 
 
-class SimMail(Channel):
+class SimMail(Unsendable, Channel):
     """Mailboxes: what came is there for good."""
 
     capabilities = MAIL
@@ -337,18 +314,6 @@ class SimMail(Channel):
 
         receipt: Receipt = await self._go(step, posting, act, content)
         return receipt
-
-    async def retract(self, receipt: Receipt) -> None:
-        """Say that a message cannot be unsent."""
-        raise PermanentError("a message cannot be unsent")
-
-    async def observe(self, receipt: Receipt) -> Observation:
-        """Say that a mailbox cannot be seen."""
-        raise PermanentError("a mailbox cannot be seen")
-
-    async def find(self, posting: Posting) -> Receipt | None:
-        """Say that a mailbox cannot be searched."""
-        raise PermanentError("a mailbox cannot be searched")
 
 
 class SimOutbox(SimMail):
