@@ -31,6 +31,7 @@ from bridge.core.target import Target
 from bridge.dispatch.dispatcher import Dispatcher
 from bridge.dispatch.parts import Expiry, PhotoDesk
 from bridge.dispatch.photo_fetch import PhotoFetcher
+from bridge.dispatch.retention import Retention
 from bridge.intake.accept import Intake
 from bridge.intake.amqp import AmqpIntake
 from bridge.intake.status import StatusPublisher
@@ -198,6 +199,8 @@ async def _assemble(bridge: Bridge, fetcher: PhotoFetcher) -> Service:
     photos = PhotoDesk(database, bridge.intake, fetcher)
     bridge.bell.listeners += [dispatcher.wake, photos.wake]
     parts: dict[str, Part] = {"dispatcher": dispatcher, "photos": photos, "expiry": Expiry(bridge.intake)}
+    days, configured = settings.retention.days, bridge.configured.by_digest
+    parts["retention"] = Retention(database, days, configured, metrics.erased, busy=lambda: dispatcher.busy)
     stops = [Stop("dispatcher", dispatcher.stop)]
     if tell:
 

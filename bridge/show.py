@@ -20,6 +20,7 @@ WORDS: dict[str, dict[str, str]] = {
         "goes": "gaat", "stays": "gaat niet", "rule": "regel", "empty": "geen berichten", "yes": "ja", "no": "nee",
         "way": "weg open", "resolved": "opgelost", "unresolved": "niet opgelost", "withdrawn": "ingetrokken",
         "nr": "nr", "when": "wanneer", "error": "fout", "no_letters": "geen onleesbare berichten",
+        "erased": "teksten en adressen zijn gewist",
     },
     "en": {
         "case": "case", "state": "state", "target": "target", "channel": "channel", "desired": "should be",
@@ -29,6 +30,7 @@ WORDS: dict[str, dict[str, str]] = {
         "nothing": "no cases", "goes": "goes", "stays": "does not go", "rule": "rule", "empty": "no messages",
         "yes": "yes", "no": "no", "way": "way open", "resolved": "resolved", "unresolved": "unresolved",
         "withdrawn": "withdrawn", "nr": "no.", "when": "when", "error": "error", "no_letters": "no dead letters",
+        "erased": "texts and addresses are erased",
     },
 }  # fmt: skip
 _STYLES = {"shown": "green", "gone": "dim", "refused": "yellow", "unknown": "bold red", "none": ""}
@@ -59,6 +61,8 @@ def status(console: Console, found: Mapping[str, Any], language: str) -> None:
         state = words["expired"] if case.get("expired") else words[case["state"]]
         if case["outcome"]:
             state = f"{state}: {words[case['outcome']]}"
+        if case["erased"]:
+            state = f"{state} ({words['erased']})"
         parts = (f"{words['case']} {case['case']}", case["category"], state, f"{words['revision']} {case['revision']}")
         console.print(Text(clean(" · ".join(parts)), style="bold"))
         table = _table(words["target"], words["channel"], words["state"], words["why"])

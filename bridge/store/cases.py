@@ -23,6 +23,9 @@ _events, _cases = schema.events.c, schema.cases.c
 _CASE = select(schema.cases).where(_cases.id == bindparam("name"))
 _LOCKED_CASE = _CASE.with_for_update()
 _SAVE = update(schema.cases).where(_cases.id == bindparam("name"))
+_WORDS = (
+    update(schema.cases).where(and_(_cases.id == bindparam("name"), _cases.erased.is_not(None))).values(erased=None)
+)
 _VERDICT = (
     update(schema.events)
     .where(and_(_events.source == bindparam("p_source"), _events.id == bindparam("p_id")))
@@ -93,8 +96,14 @@ def save_case(connection: Connection, after: Case, now: datetime) -> None:
         "expires": after.expires.timestamp() if after.expires else None,
         "opened": opened.time.timestamp() if opened else 0.0,
         "changed": now.timestamp(),
+        "erased": None,
     }
     connection.execute(_SAVE, values)
+
+
+def note_words(connection: Connection, name: str) -> None:
+    """An event that changed nothing was kept with its words: what was erased before is to be erased once more."""
+    connection.execute(_WORDS, {"name": name})
 
 
 def expired_cases(connection: Connection, now: float) -> Sequence[str]:
