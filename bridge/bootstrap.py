@@ -38,7 +38,8 @@ from bridge.intake.status import StatusPublisher
 from bridge.policy import Configured, adapter_configs, load_policy, with_secret
 from bridge.service import Part, Service, Stop
 from bridge.settings import Loaded
-from bridge.store import cases
+from bridge.store import backup, cases
+from bridge.store.backup import Copied
 from bridge.store.database import Database, make_folder, read_url
 from bridge.store.migrate import is_current, migrate
 from bridge.store.notices import Notices
@@ -258,6 +259,28 @@ def _only_one(loaded: Loaded) -> Iterator[None]:
         except OSError:
             raise BridgeError(f"another bridge runs on {database}; one at a time, or use PostgreSQL") from None
         yield
+
+
+async def back_up(loaded: Loaded, path: Path) -> Copied:
+    """Copy the store to a file, while the bridge runs or not."""
+    backup.check_there(loaded.settings.store.url.get_secret_value())
+    database = open_database(loaded)
+    try:
+        return await backup.back_up(database, path)
+    finally:
+        await database.close()
+
+
+async def restore(loaded: Loaded, path: Path, *, moved: bool) -> Copied:
+    """Fill an empty store from a backup; ``moved``: nothing has run since it was made."""
+    with _only_one(loaded):
+        database = open_database(loaded)
+        try:
+            async with open_adapters(loaded, _NoOutbox()) as adapters:
+                can = None if moved else {name: adapter.capabilities for name, adapter in adapters.items()}
+            return await backup.restore(database, path, can, loaded.settings.dispatch.timing)
+        finally:
+            await database.close()
 
 
 @asynccontextmanager

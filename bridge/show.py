@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from rich import box
@@ -10,6 +11,8 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
+
+from bridge.store.backup import Copied
 
 WORDS: dict[str, dict[str, str]] = {
     "nl": {
@@ -140,3 +143,19 @@ def dead_letters(console: Console, letters: Sequence[Mapping[str, Any]], languag
             table, letter["position"], letter.get("time") or "", letter.get("subject") or "", letter.get("error") or ""
         )
     console.print(table if letters else words["no_letters"])
+
+
+def contents(found: Copied) -> str:
+    """Say what a backup holds."""
+    rows = found.rows
+    return f"{rows['cases']} cases, {len(found.open_cases)} of them open; {rows['postings']} postings"
+
+
+def restored(console: Console, found: Copied, *, moved: bool) -> None:
+    """Say what came back, and what people must look at before the bridge starts."""
+    when = datetime.fromtimestamp(found.made, UTC).isoformat(timespec="seconds")
+    console.print(Text(f"restored from the backup of {when}: {contents(found)}"))
+    if found.open_cases and not moved:
+        console.print(Text("open at that time; take back what has ended since, before you start the bridge:"))
+        for case in found.open_cases:
+            console.print(Text(clean(f"  burgernet-bridge retract {case}")), soft_wrap=True)

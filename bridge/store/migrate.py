@@ -33,6 +33,11 @@ def versions(connection: Connection) -> tuple[str | None, str | None]:
     ).get_current_head()
 
 
+def known_versions() -> frozenset[str]:
+    """Name every version of the schema that this program has heard of."""
+    return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
 async def migrate(database: Database) -> None:
     """Bring ``database`` up to date."""
     await database.write(upgrade)
