@@ -109,7 +109,8 @@ def _copy(source: Connection, sink: Connection, table: Table, revise: Revise | N
     """Copy a table, a few rows at a time, as the tuples that they are: to name each value takes longer than to copy it."""
     size, count = _FEW if table.name in _LARGE else _MANY, 0
     names = [column.name for column in table.columns]
-    insertion = str(table.insert().compile(dialect=sink.dialect))  # of all columns, in their order
+    # All columns, in their order.
+    insertion = str(table.insert().compile(dialect=sink.dialect))
     is_open = frozenset(_open_cases(source)) if revise and table is schema.postings else frozenset()
     found = source.execution_options(stream_results=True).execute(select(table).execution_options(yield_per=size))
     for part in found.partitions(size):
