@@ -31,6 +31,7 @@ from bridge.core.target import Target
 from bridge.dispatch.dispatcher import Dispatcher
 from bridge.dispatch.parts import Expiry, PhotoDesk
 from bridge.dispatch.photo_fetch import PhotoFetcher
+from bridge.dispatch.planner import Planner
 from bridge.dispatch.retention import Retention
 from bridge.intake.accept import Intake
 from bridge.intake.amqp import AmqpIntake
@@ -198,8 +199,10 @@ async def _assemble(bridge: Bridge, fetcher: PhotoFetcher) -> Service:
     await bridge.intake.replan(bridge.configured.digest)
     dispatcher = Dispatcher(store, bridge.adapters, timing, on_step=metrics.step, random=Random())
     photos = PhotoDesk(database, bridge.intake, fetcher)
-    bridge.bell.listeners += [dispatcher.wake, photos.wake]
+    planner = Planner(bridge.intake)
+    bridge.bell.listeners += [dispatcher.wake, photos.wake, planner.wake]
     parts: dict[str, Part] = {"dispatcher": dispatcher, "photos": photos, "expiry": Expiry(bridge.intake)}
+    parts["planner"] = planner
     days, configured = settings.retention.days, bridge.configured.by_digest
     parts["retention"] = Retention(database, days, configured, metrics.erased, busy=lambda: dispatcher.busy)
     stops = [Stop("dispatcher", dispatcher.stop)]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -14,12 +14,15 @@ from bridge.core.case import Case, Standing, Verdict, fold, settle
 from bridge.core.content import Photo
 from bridge.core.errors import BridgeError, InvalidInput
 from bridge.core.events import Ended, Event
-from bridge.core.planning import Policy, plan_end, plan_open
+from bridge.core.planning import Policy, plan_end, plan_open, plan_removed
+from bridge.core.posting import Kind, posting_id
+from bridge.core.target import Target
 from bridge.store import cases, notices, photos, wishes
 from bridge.store.database import Connection, Database
 
 OPERATOR = "urn:burgernet-bridge:operator"
 POLICY_FACT = "policy"
+AT_A_TIME = 250  # targets that one transaction judges at most: an ending of another case waits no longer than for that
 
 log = structlog.get_logger()
 
@@ -46,6 +49,7 @@ class Intake:
         tell: bool,
         wake: Callable[[], None],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        at_a_time: int = AT_A_TIME,
     ) -> None:
         self._database = database
         self._policy = policy
@@ -54,6 +58,8 @@ class Intake:
         self._tell = tell
         self._wake = wake
         self._clock = clock
+        self._at_a_time = at_a_time
+        self._ordered: tuple[Policy | None, Sequence[Target]] = (None, ())
 
     async def accept(self, event: Event) -> Accepted:
         """Take one event in, durably. Raises ``StoreUnavailable`` when it could not be kept."""
@@ -95,14 +101,73 @@ class Intake:
             self._close(connection, after, now)
 
     def _open(self, connection: Connection, case: Case, now: datetime) -> None:
+        """Judge the first targets in this transaction; very many are judged a few at a time (``plan_more``)."""
+        self._plan(connection, case, now, 0)
+
+    def _plan(self, connection: Connection, case: Case, now: datetime, start: int) -> None:
+        """Judge targets from ``start``, boards first, and note how far that has come."""
         stamp, policy = now.timestamp(), self._policy()
+        targets = self._in_order(policy)
+        end = start + self._at_a_time
+        rest = len(targets) > end
+        some = replace(policy, targets=targets[start:end])
+        whole = start == 0 and not rest
+        ids = None if whole else [posting_id(case.id, target) for target in some.targets]
         deadline = stamp + self._photo_wait
         photo = photos.want_photo(connection, case, stamp, deadline)
-        plan = plan_open(case, policy, wishes.existing_postings(connection, case.id), photo)
+        plan = plan_open(case, some, wishes.existing_postings(connection, case.id, ids), photo)
         wishes.apply_wishes(connection, case, plan, policy.adapters, stamp, deadline)
+        # What is left when all are judged is to look for what stands at targets that are not listed any more.
+        wishes.note_planned(connection, case.id, None if whole else min(end, len(targets)), first=start == 0)
         wishes.keep_decisions(connection, case, plan.judged, stamp)
         if self._tell:
             notices.keep_refusals(connection, case, plan.judged, stamp)
+
+    def _in_order(self, policy: Policy) -> Sequence[Target]:
+        """Give the targets, boards first: they must be fast (R4)."""
+        if self._ordered[0] is not policy:
+            ranked = sorted(policy.targets, key=lambda target: policy.adapters[target.adapter].kind is not Kind.STATE)
+            self._ordered = policy, ranked
+        return self._ordered[1]
+
+    async def plan_more(self) -> int:
+        """Judge some more targets of each case whose plan is not finished; give how many such cases there were."""
+        names = await self._database.read(wishes.unfinished_plans)
+        for name in names:
+            await self._plan_more(name)
+            self._wake()
+        return len(names)
+
+    async def _plan_more(self, name: str) -> None:
+        targets = self._in_order(self._policy())
+        start = await self._database.read(lambda connection: wishes.planned_so_far(connection, name))
+        if start is None or start < len(targets):
+            await self._database.write(lambda connection: self._plan_next(connection, name))
+            return
+        shown = await self._database.read(lambda connection: wishes.shown_postings(connection, name))
+        gone = set(shown) - {posting_id(name, target) for target in targets}
+        await self._database.write(lambda connection: self._plan_end(connection, name, gone))
+
+    def _plan_next(self, connection: Connection, name: str) -> None:
+        case = cases.lock_case(connection, name)
+        start = wishes.planned_so_far(connection, name)
+        if start is None:
+            return  # another process was here
+        if case.standing is not Standing.OPEN:
+            wishes.note_planned(connection, name, None, first=False)
+        elif start < len(self._in_order(self._policy())):
+            self._plan(connection, case, self._clock(), start)
+
+    def _plan_end(self, connection: Connection, name: str, gone: set[str]) -> None:
+        """Take away what stands at targets that left the list, unless the plan began anew meanwhile."""
+        case = cases.lock_case(connection, name)
+        start = wishes.planned_so_far(connection, name)
+        if start is None or start < len(self._in_order(self._policy())):
+            return
+        if case.standing is Standing.OPEN:
+            removed = plan_removed(gone)
+            wishes.apply_wishes(connection, case, removed, {}, self._clock().timestamp(), 0.0)
+        wishes.note_planned(connection, name, None, first=False)
 
     def _close(self, connection: Connection, case: Case, now: datetime) -> None:
         photos.erase_photos(connection, case.id)

@@ -68,6 +68,7 @@ cases = Table(
     _number("revision"),
     _number("worded"),
     _number("plan"),  # counts the times the targets were judged
+    Column("planned", Integer, nullable=True),  # so many targets were judged by now; nothing: all of them
     _text("registers"),
     _time("expires", nullable=True),
     _time("opened"),
@@ -76,6 +77,8 @@ cases = Table(
 )
 Index("ix_cases_standing_expires", cases.c.standing, cases.c.expires)
 Index("ix_cases_changed", cases.c.changed)
+_unfinished = cases.c.planned.is_not(None)
+Index("ix_cases_planned", cases.c.planned, sqlite_where=_unfinished, postgresql_where=_unfinished)
 ERASABLE = text("standing <> 'open' AND erased IS NULL")
 Index("ix_cases_erasable", cases.c.changed, sqlite_where=ERASABLE, postgresql_where=ERASABLE)
 

@@ -26,13 +26,20 @@ _EXISTING = select(
     *(_p.id, _p.desired, _p.content, _p.revision, _p.reason),
     *(_p.applied, _p.applied_photo, _p.carried, _p.claim, _p.held),
 ).where(_p.case_id == bindparam("name"))
-_NEXT_PLAN = update(schema.cases).where(_c.id == bindparam("name")).values(plan=_c.plan + 1)
+_EXISTING_OF = _EXISTING.where(_p.id.in_(bindparam("ids", expanding=True)))
+_NEXT_PLAN = (
+    update(schema.cases)
+    .where(_c.id == bindparam("name"))
+    .values(plan=_c.plan + bindparam("p_first"), planned=bindparam("p_planned"))
+)
+_KNOWN_TARGETS = select(schema.targets.c.id).where(schema.targets.c.id.in_(bindparam("ids", expanding=True)))
 _PLAN = select(_c.plan).where(_c.id == bindparam("name"))
 
 
-def existing_postings(connection: Connection, name: str) -> dict[str, Existing]:
-    """Load what a plan must know of a case's postings."""
-    rows = connection.execute(_EXISTING, {"name": name})
+def existing_postings(connection: Connection, name: str, ids: Sequence[str] | None = None) -> dict[str, Existing]:
+    """Load what a plan must know of a case's postings, all or some."""
+    asked = (_EXISTING, {"name": name}) if ids is None else (_EXISTING_OF, {"name": name, "ids": ids})
+    rows = connection.execute(*asked)
     return {
         row[0]: Existing(
             Desired(row[1]), row[2], row[3], row[4], Applied(row[5]), row[6], row[7], row[8] is not None, row[9]
@@ -212,16 +219,39 @@ def _keep_contents(connection: Connection, name: str, made: Iterable[tuple[str, 
 
 
 def _keep_targets(connection: Connection, wanted: Sequence[Target]) -> None:
-    rows = [{"id": target.digest, "name": target.id, "body": target.model_dump_json()} for target in wanted]
+    if not wanted:
+        return
+    known = set(connection.scalars(_KNOWN_TARGETS, {"ids": [target.digest for target in wanted]}))
+    new = (target for target in wanted if target.digest not in known)
+    rows = [{"id": target.digest, "name": target.id, "body": target.model_dump_json()} for target in new]
     if rows:
         connection.execute(insert_new(connection, schema.targets), rows)
 
 
+def unfinished_plans(connection: Connection) -> Sequence[str]:
+    """Name cases of which some targets are still to be judged."""
+    return connection.scalars(select(_c.id).where(_c.planned.is_not(None)).limit(100)).all()
+
+
+def planned_so_far(connection: Connection, name: str) -> int | None:
+    """Tell how many targets of a case have been judged; ``None``: all of them."""
+    return connection.scalar(select(_c.planned).where(_c.id == name))
+
+
+def shown_postings(connection: Connection, name: str) -> Sequence[str]:
+    """Name the postings of a case that are to be shown."""
+    return connection.scalars(select(_p.id).where(_p.case_id == name, _p.desired == Desired.SHOWN.value)).all()
+
+
+def note_planned(connection: Connection, name: str, planned: int | None, *, first: bool) -> None:
+    """Note how many targets have been judged (``None``: all), and that a look at them begins where it is the first."""
+    connection.execute(_NEXT_PLAN, {"name": name, "p_first": int(first), "p_planned": planned})
+
+
 def keep_decisions(connection: Connection, after: Case, judged: Sequence[Judged], now: float) -> None:
-    """Store every decision of one look at the targets, with its reason."""
+    """Store the decisions of one look at the targets, with their reasons."""
     if not judged:
         return
-    connection.execute(_NEXT_PLAN, {"name": after.id})
     plan = connection.scalar(_PLAN, {"name": after.id})
     words: dict[tuple[str, str, str], str] = {}  # few reasons, many targets
     rows = [

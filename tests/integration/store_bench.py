@@ -14,7 +14,7 @@ from bridge.core.posting import Applied, Observation, Receipt, Step
 from bridge.core.retry import Done, Timing
 from bridge.core.rules import Rule
 from bridge.core.target import Target
-from bridge.intake.accept import Accepted, Intake
+from bridge.intake.accept import AT_A_TIME, Accepted, Intake
 from bridge.store import reading
 from bridge.store.database import Database
 from bridge.store.rows import Finished, Work
@@ -54,7 +54,13 @@ def fail(error: AdapterError, *targets: str) -> Answer:
 class Bench:
     """One case after another, on a clock that the test turns."""
 
-    def __init__(self, database: Database, targets: Sequence[Target] = (BORD, PAGINA, ANS, ELSEWHERE)) -> None:
+    def __init__(
+        self,
+        database: Database,
+        targets: Sequence[Target] = (BORD, PAGINA, ANS, ELSEWHERE),
+        *,
+        at_a_time: int = AT_A_TIME,
+    ) -> None:
         self.database = database
         self.now = NOW.timestamp()
         self.targets: Sequence[Target] = targets
@@ -67,6 +73,7 @@ class Bench:
             tell=True,
             wake=lambda: None,
             clock=lambda: datetime.fromtimestamp(self.now, UTC),
+            at_a_time=at_a_time,
         )
         self._store = WorkStore(
             database,
@@ -83,6 +90,11 @@ class Bench:
         self.now += 1
         minute = (self.now - NOW.timestamp()) / 60
         return await self.intake.accept(event(kind, minute, name=f"{case}-{self.now}", subject=case, **changes))
+
+    async def plan(self) -> None:
+        """Judge the targets that are still to be judged."""
+        while await self.intake.plan_more():
+            pass
 
     async def work(self, answer: Answer = succeed) -> int:
         """Run steps until none is due now; give how many ran."""

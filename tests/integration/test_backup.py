@@ -165,8 +165,9 @@ async def test_a_file_of_an_older_version_is_migrated_on_its_way(database: Datab
     file = tmp_path / "copy"
     await backup.back_up(database, file)
     with closing(sqlite3.connect(file)) as connection, connection:
-        connection.execute("DROP INDEX ix_cases_erasable")
-        connection.execute("ALTER TABLE cases DROP COLUMN erased")
+        for index, column in (("ix_cases_erasable", "erased"), ("ix_cases_planned", "planned")):
+            connection.execute(f"DROP INDEX {index}")
+            connection.execute(f"ALTER TABLE cases DROP COLUMN {column}")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
         connection.execute("INSERT INTO facts VALUES ('instance', 'abc')")
     whole = file.read_bytes()
