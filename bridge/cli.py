@@ -18,7 +18,7 @@ from bridge.core.errors import BridgeError, InvalidInput
 from bridge.core.events import Event, Opened, Updated, json_schema, parse_structured
 from bridge.intake import dead_letters
 from bridge.intake.amqp import send_events
-from bridge.service import PartDied
+from bridge.service import PartDied, Role
 from bridge.settings import Loaded, load_settings
 from bridge.store import reading
 from bridge.store.migrate import migrate as run_migrations
@@ -28,6 +28,10 @@ T = TypeVar("T")
 ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", help="A bridge.yaml; default config/bridge.yaml, else built-in defaults.", metavar="PATH"),
+]
+RoleOption = Annotated[
+    list[Role] | None,
+    typer.Option("--role", help="Only this role; repeatable (default: all). Needs PostgreSQL, which the others share."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON alone.")]
 LanguageOption = Annotated[
@@ -107,10 +111,10 @@ def version(
 
 
 @app.command()
-def run(config: ConfigOption = None) -> None:
+def run(roles: RoleOption = None, config: ConfigOption = None) -> None:
     """Run the bridge as a service, until SIGTERM or SIGINT."""
     loaded = _load(config, quiet=False)
-    _wait(bootstrap.serve(loaded))
+    _wait(bootstrap.serve(loaded, roles or ()))
 
 
 @app.command()

@@ -74,12 +74,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What decides: the targets, the rules, what each adapter can do, and the templates."""
+    """What decides: the targets, the rules, what each adapter can do, and the templates.
+
+    ``digest`` changes when any of targets, rules and templates does.
+    """
 
     targets: Sequence[Target]
     rules: Sequence[Rule]
     adapters: Mapping[str, Capabilities]
     renderer: Renderer
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from bridge.core import content as contents
 from bridge.core.case import Case, Registers, Standing, Verdict
 from bridge.core.events import Event, dump
 from bridge.store import schema
-from bridge.store.database import insert, insert_new
+from bridge.store.database import insert_new
 
 _REGISTERS: TypeAdapter[Registers] = TypeAdapter(Registers)
 
@@ -103,9 +103,10 @@ def expired_cases(connection: Connection, now: float) -> Sequence[str]:
     return connection.scalars(select(table.c.id).where(late).limit(100)).all()
 
 
-def open_cases(connection: Connection) -> Sequence[str]:
-    """Name all open cases."""
-    return connection.scalars(select(schema.cases.c.id).where(schema.cases.c.standing == Standing.OPEN.value)).all()
+def judged_otherwise(connection: Connection, policy: str) -> Sequence[str]:
+    """Name the open cases that were judged by another policy than this one."""
+    stale = and_(_cases.standing == Standing.OPEN.value, _cases.policy != policy)
+    return connection.scalars(select(_cases.id).where(stale)).all()
 
 
 def latest_time(connection: Connection, name: str) -> datetime | None:
@@ -117,12 +118,6 @@ def latest_time(connection: Connection, name: str) -> datetime | None:
 def fact(connection: Connection, name: str) -> str:
     """Look up a small fact about the whole bridge."""
     return connection.scalar(select(schema.facts.c.value).where(schema.facts.c.name == name)) or ""
-
-
-def note_fact(connection: Connection, name: str, value: str) -> None:
-    """Keep a small fact about the whole bridge."""
-    statement = insert(connection.dialect.name, schema.facts).values(name=name, value=value)
-    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
 
 
 def instance_name(connection: Connection) -> str:

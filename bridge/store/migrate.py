@@ -8,9 +8,14 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
+from bridge.core.errors import BridgeError
+from bridge.store.cases import fact
 from bridge.store.database import Database
+
+SERVES = "schema_serves"  # the fact that names the oldest revision whose programs work on this database
+_LOCK = 0x62757267  # of pg_advisory_lock: any number that nobody else uses
 
 
 def _config(connection: Connection | None = None) -> Config:
@@ -22,23 +27,37 @@ def _config(connection: Connection | None = None) -> Config:
 
 
 def upgrade(connection: Connection) -> None:
-    """Run the migrations that are missing, in the caller's transaction."""
+    """Run the migrations that are missing, in the caller's transaction; one process at a time."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    if found := _newer(connection):
+        raise BridgeError(f"the database has the newer schema {found}; install the version of the bridge that made it")
     command.upgrade(_config(connection), "head")
 
 
-def versions(connection: Connection) -> tuple[str | None, str | None]:
-    """Give the version that the database has, and the one that this program needs."""
-    return MigrationContext.configure(connection).get_current_revision(), ScriptDirectory.from_config(
-        _config()
-    ).get_current_head()
+def head() -> str:
+    """Name the revision of the schema that this program needs."""
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
+def _newer(connection: Connection) -> str | None:
+    """Name the database's revision when this program does not know it."""
+    found = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    return found if found is not None and found not in known else None
+
+
+def fits(connection: Connection) -> bool:
+    """Tell whether this program can work on the database: it has its schema, or a newer one that serves it as well.
+
+    A migration only adds; one that has to break old programs says so: it raises the fact ``SERVES`` to the oldest
+    revision whose programs still work on it.
+    """
+    if _newer(connection):
+        return head() >= fact(connection, SERVES)
+    return MigrationContext.configure(connection).get_current_revision() == head()
 
 
 async def migrate(database: Database) -> None:
-    """Bring ``database`` up to date."""
+    """Bring ``database`` up to date; ``BridgeError`` when it is newer than this program."""
     await database.write(upgrade)
-
-
-async def is_current(database: Database) -> bool:
-    """Tell whether the database has the schema that this program needs."""
-    found, needed = await database.read(versions)
-    return found == needed

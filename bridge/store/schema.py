@@ -68,6 +68,7 @@ cases = Table(
     _number("revision"),
     _number("worded"),
     _number("plan"),  # counts the times the targets were judged
+    _text("policy", 64, server_default=""),  # the digest of what they were judged by last
     _text("registers"),
     _time("expires", nullable=True),
     _time("opened"),
@@ -220,5 +221,16 @@ notices = Table(
     _text("body"),
 )
 
-# Small facts about the whole bridge, for instance the digest of the rules that open cases were judged by.
+# The processes that share a PostgreSQL, by the database's clock. An embedded store has none.
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    _text("roles", 64),
+    _text("version", 32),
+    _time("since"),
+    _time("seen"),
+)
+
+# Small facts about the whole bridge, for instance its name.
 facts = Table("facts", metadata, Column("name", String(64), primary_key=True), _text("value"))

@@ -26,7 +26,7 @@ _EXISTING = select(
     *(_p.id, _p.desired, _p.content, _p.revision, _p.reason),
     *(_p.applied, _p.applied_photo, _p.carried, _p.claim, _p.held),
 ).where(_p.case_id == bindparam("name"))
-_NEXT_PLAN = update(schema.cases).where(_c.id == bindparam("name")).values(plan=_c.plan + 1)
+_NEXT_PLAN = update(schema.cases).where(_c.id == bindparam("name")).values(plan=_c.plan + 1, policy=bindparam("policy"))
 _PLAN = select(_c.plan).where(_c.id == bindparam("name"))
 
 
@@ -217,11 +217,11 @@ def _keep_targets(connection: Connection, wanted: Sequence[Target]) -> None:
         connection.execute(insert_new(connection, schema.targets), rows)
 
 
-def keep_decisions(connection: Connection, after: Case, judged: Sequence[Judged], now: float) -> None:
-    """Store every decision of one look at the targets, with its reason."""
+def keep_decisions(connection: Connection, after: Case, judged: Sequence[Judged], policy: str, now: float) -> None:
+    """Store every decision of one look at the targets, with its reason; ``policy`` is the digest of what decided."""
+    connection.execute(_NEXT_PLAN, {"name": after.id, "policy": policy})
     if not judged:
         return
-    connection.execute(_NEXT_PLAN, {"name": after.id})
     plan = connection.scalar(_PLAN, {"name": after.id})
     words: dict[tuple[str, str, str], str] = {}  # few reasons, many targets
     rows = [

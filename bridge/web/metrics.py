@@ -52,6 +52,7 @@ class Metrics:
         )
         self._outcomes = self._gauge("outcome_wanted_cases", "Expired cases of which nobody has said how they ended")
         self._notices = self._gauge("waiting_notices", "Delivery results that are still to be told to the broker")
+        self._workers = self._gauge("workers", "Processes that share the database and are alive, by role", "role")
         self._age = self._gauge("figures_age_seconds", "Age of the figures that come from the store; NaN: none yet")
 
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
@@ -93,6 +94,9 @@ class Metrics:
         self._overdue.set(found.oldest_left_behind.seconds if found.oldest_left_behind else 0.0)
         self._outcomes.set(found.outcome_wanted)
         self._notices.set(found.notices)
+        self._workers.clear()
+        for role, number in found.workers.items():
+            self._workers.labels(role).set(number)
 
 
 class Figures:
@@ -111,7 +115,7 @@ class Figures:
         """Give the gauges and their age in seconds, after at most ``patience`` seconds; never raises."""
         if self._reading is None and time.monotonic() - self._asked >= self._max_age:
             self._asked = time.monotonic()
-            look = self._database.read(lambda connection: gauges(connection, time.time()))
+            look = self._database.read(lambda connection: gauges(connection, self._database.clock()))
             self._reading = asyncio.ensure_future(look)
         if self._reading is not None:
             await asyncio.wait({self._reading}, timeout=self._patience)

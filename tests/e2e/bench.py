@@ -164,13 +164,16 @@ class Bench:
         file.write_text(yaml.safe_dump({**self.settings, "targets": "targets.json"}))
         return file
 
-    async def start(self, *, ready: bool = True) -> Running:
-        """Start a bridge, and wait until it is ready."""
+    async def start(self, *roles: str, ready: bool = True) -> Running:
+        """Start a bridge, or only some of its roles, and wait until it is ready."""
         self.write()
         log = self.folder / f"bridge-{len(self.bridges)}.log"
-        bridge = await Running.start(self.folder, self.environment, log)
+        words = [word for role in roles for word in ("--role", role)]
+        bridge = await Running.start(self.folder, self.environment, log, *words)
         self.bridges.append(bridge)
-        if ready:
+        if ready and roles and "web" not in roles:
+            await bridge.until_logged("ready")
+        elif ready:
             await bridge.ready()
         return bridge
 

@@ -136,8 +136,8 @@ class Way:
         self._database = database
         self._process = process
 
-    async def write(self, change: Callable[[Connection], T]) -> T:
-        """Run a transaction."""
+    async def write(self, change: Callable[[Connection], T], *, ring: bool = False) -> T:
+        """Run a transaction. A ring is not heard by other processes here: they must find out by looking."""
         return await self._database.run(self._process, change)
 
     read = write
