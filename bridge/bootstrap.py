@@ -30,6 +30,7 @@ from bridge.core.target import Target
 from bridge.dispatch.dispatcher import Dispatcher
 from bridge.dispatch.parts import Expiry, PhotoDesk
 from bridge.dispatch.photo_fetch import PhotoFetcher
+from bridge.dispatch.retention import Retention
 from bridge.dispatch.team import Led, Team
 from bridge.intake.accept import Intake
 from bridge.intake.amqp import AmqpIntake
@@ -37,7 +38,8 @@ from bridge.intake.status import StatusPublisher
 from bridge.policy import Configured, adapter_configs, load_policy, with_secret
 from bridge.service import Role, Service, Stop
 from bridge.settings import Loaded
-from bridge.store import cases
+from bridge.store import backup, cases
+from bridge.store.backup import Copied
 from bridge.store.database import Database, make_folder, read_url
 from bridge.store.migrate import fits, migrate
 from bridge.store.notices import Notices
@@ -271,6 +273,10 @@ class _Assembly:
         self._parts["dispatcher"] = dispatcher
         self._parts["photos"] = self._led(photos)
         self._parts["expiry"] = self._led(Expiry(bridge.intake))
+        days, configured = self._settings.retention.days, bridge.configured.by_digest
+        erased = self._metrics.erased
+        retention = Retention(database, days, configured, erased, busy=lambda: dispatcher.busy, clock=database.clock)
+        self._parts["retention"] = self._led(retention)
         if self._tell:
             name = await _instance(database)
             notices = Notices(database)
@@ -320,6 +326,28 @@ def _only_one(loaded: Loaded) -> Iterator[None]:
         except OSError:
             raise BridgeError(f"another bridge runs on {database}; one at a time, or use PostgreSQL") from None
         yield
+
+
+async def back_up(loaded: Loaded, path: Path) -> Copied:
+    """Copy the store to a file, while the bridge runs or not."""
+    backup.check_there(loaded.settings.store.url.get_secret_value())
+    database = open_database(loaded)
+    try:
+        return await backup.back_up(database, path)
+    finally:
+        await database.close()
+
+
+async def restore(loaded: Loaded, path: Path, *, moved: bool) -> Copied:
+    """Fill an empty store from a backup; ``moved``: nothing has run since it was made."""
+    with _only_one(loaded):
+        database = open_database(loaded)
+        try:
+            async with open_adapters(loaded, _NoOutbox()) as adapters:
+                can = None if moved else {name: adapter.capabilities for name, adapter in adapters.items()}
+            return await backup.restore(database, path, can, loaded.settings.dispatch.timing)
+        finally:
+            await database.close()
 
 
 @asynccontextmanager

@@ -155,6 +155,29 @@ def migrate(config: ConfigOption = None) -> None:
 
 
 @app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to; an older file of that name is replaced.")],
+    config: ConfigOption = None,
+) -> None:
+    """Copy all that the bridge remembers to one file, while it runs."""
+    made = _wait(bootstrap.back_up(_load(config), file))
+    _print_line(f"{file}: {show.contents(made)}")
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What backup made, on whatever database.")],
+    moved: Annotated[
+        bool, typer.Option("--moved", help="Nothing has run since the backup: go on exactly there.")
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Fill an empty store from a backup; the bridge must not be running."""
+    found = _wait(bootstrap.restore(_load(config), file, moved=moved))
+    show.restored(Console(), found, moved=moved)
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of the events."""
     _print_json(json_schema())

@@ -91,6 +91,12 @@ class CaseSettings(_Section):
     max_lifetime: Annotated[float, _seconds(60)] = 24 * 3600.0
 
 
+class RetentionSettings(_Section):
+    """How long the words of a case that is over are kept."""
+
+    days: int = Field(30, ge=1, le=3650)
+
+
 class DispatchSettings(_Section):
     """How differences are closed; all times in seconds. See ``bridge.core.retry.Timing``."""
 
@@ -133,6 +139,7 @@ class Settings(BaseSettings):
     web: WebSettings = WebSettings()
     photos: PhotoSettings = PhotoSettings()
     cases: CaseSettings = CaseSettings()
+    retention: RetentionSettings = RetentionSettings()
     dispatch: DispatchSettings = DispatchSettings()
     log: LogSettings = LogSettings()
     service: ServiceSettings = ServiceSettings()

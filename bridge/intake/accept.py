@@ -86,6 +86,8 @@ class Intake:
         cases.record_verdict(connection, event, verdict)
         if after != before:
             self._change(connection, before, after, now)
+        else:
+            cases.note_words(connection, event.subject)
         return Accepted(verdict, after.standing, after.revision)
 
     def _change(self, connection: Connection, before: Case, after: Case, now: datetime) -> None:

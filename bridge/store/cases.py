@@ -23,6 +23,9 @@ _events, _cases = schema.events.c, schema.cases.c
 _CASE = select(schema.cases).where(_cases.id == bindparam("name"))
 _LOCKED_CASE = _CASE.with_for_update()
 _SAVE = update(schema.cases).where(_cases.id == bindparam("name"))
+_WORDS = (
+    update(schema.cases).where(and_(_cases.id == bindparam("name"), _cases.erased.is_not(None))).values(erased=None)
+)
 _VERDICT = (
     update(schema.events)
     .where(and_(_events.source == bindparam("p_source"), _events.id == bindparam("p_id")))
@@ -54,7 +57,7 @@ def lock_case(connection: Connection, name: str) -> Case:
     """Load a case, making it if it is new; nobody else changes it until this transaction ends."""
     row = connection.execute(_LOCKED_CASE, {"name": name}).first()
     if row is None:
-        blank = {"id": name, "standing": Standing.OPEN.value, "registers": _dump(Registers())}
+        blank = {"id": name, "standing": Standing.OPEN.value, "registers": dump_registers(Registers())}
         connection.execute(insert_new(connection, schema.cases), blank)
         row = connection.execute(_LOCKED_CASE, {"name": name}).one()
     return _case(row)
@@ -72,7 +75,8 @@ def _case(row: Any) -> Case:
     return Case(row.id, registers, Standing(row.standing), row.revision, row.worded, expires)
 
 
-def _dump(registers: Registers) -> str:
+def dump_registers(registers: Registers) -> str:
+    """Write the memory of a case for its column."""
     return _REGISTERS.dump_json(registers, exclude_none=True).decode()
 
 
@@ -88,12 +92,18 @@ def save_case(connection: Connection, after: Case, now: datetime) -> None:
         "headline": contents.one_line(alert.info[0].headline or alert.info[0].description)[:200] if alert else "",
         "revision": after.revision,
         "worded": after.worded,
-        "registers": _dump(after.registers),
+        "registers": dump_registers(after.registers),
         "expires": after.expires.timestamp() if after.expires else None,
         "opened": opened.time.timestamp() if opened else 0.0,
         "changed": now.timestamp(),
+        "erased": None,
     }
     connection.execute(_SAVE, values)
+
+
+def note_words(connection: Connection, name: str) -> None:
+    """An event that changed nothing was kept with its words: what was erased before is to be erased once more."""
+    connection.execute(_WORDS, {"name": name})
 
 
 def expired_cases(connection: Connection, now: float) -> Sequence[str]:

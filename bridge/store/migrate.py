@@ -30,32 +30,39 @@ def upgrade(connection: Connection) -> None:
     """Run the migrations that are missing, in the caller's transaction; one process at a time."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-    if found := _newer(connection):
+    found = version(connection)
+    if _is_newer(found):
         raise BridgeError(f"the database has the newer schema {found}; install the version of the bridge that made it")
     command.upgrade(_config(connection), "head")
 
 
+def version(connection: Connection) -> str | None:
+    """Name the version of the schema that the database has; ``None``: it has none."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
 def head() -> str:
-    """Name the revision of the schema that this program needs."""
+    """Name the version of the schema that this program needs."""
     return ScriptDirectory.from_config(_config()).get_current_head() or ""
 
 
-def _newer(connection: Connection) -> str | None:
-    """Name the database's revision when this program does not know it."""
-    found = MigrationContext.configure(connection).get_current_revision()
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    return found if found is not None and found not in known else None
+def known_versions() -> frozenset[str]:
+    """Name every version of the schema that this program has heard of."""
+    return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
+def _is_newer(found: str | None) -> bool:
+    return found is not None and found not in known_versions()
 
 
 def fits(connection: Connection) -> bool:
     """Tell whether this program can work on the database: it has its schema, or a newer one that serves it as well.
 
     A migration only adds; one that has to break old programs says so: it raises the fact ``SERVES`` to the oldest
-    revision whose programs still work on it.
+    version whose programs still work on it.
     """
-    if _newer(connection):
-        return head() >= fact(connection, SERVES)
-    return MigrationContext.configure(connection).get_current_revision() == head()
+    found = version(connection)
+    return head() >= fact(connection, SERVES) if _is_newer(found) else found == head()
 
 
 async def migrate(database: Database) -> None:

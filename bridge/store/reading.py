@@ -39,9 +39,9 @@ def status(connection: Connection, name: str | None = None, language: str = "nl"
     "postings": [{"target", "channel", "desired", "applied", "revision", "attempts", "error", "reason"}]}]}``.
     A posting's ``revision`` is the one that was last there, ``attempts`` counts the failures since the last success,
     and ``reason`` is in ``language`` (nl or en). Beside these a case has ``expired``, ``headline``, ``opened``,
-    ``changed`` (RFC 3339) and ``truncated`` (there are more postings; only where no case is asked for), and a posting
-    has ``settled`` (what should be there is there), ``reason_code``, ``rule``, ``verified_at`` and ``due``. An unknown
-    case gives no case.
+    ``changed``, ``erased`` (RFC 3339) and ``truncated`` (there are more postings; only where no case is asked for),
+    and a posting has ``settled`` (what should be there is there), ``reason_code``, ``rule``, ``verified_at`` and
+    ``due``. An unknown case gives no case.
     """
     table = select(schema.cases)
     if name is not None:
@@ -65,6 +65,7 @@ def _case(connection: Connection, row: Any, language: str, most: int | None) -> 
         "headline": row.headline,
         "opened": _time(row.opened),
         "changed": _time(row.changed),
+        "erased": _time(row.erased),
         "truncated": most is not None and len(found) > most,
         "postings": sorted(found[:most], key=lambda one: str(one["target"])),
     }
@@ -193,7 +194,8 @@ def gauges(connection: Connection, now: float) -> Gauges:
         for channel, state, number, waiting in connection.execute(query):
             postings[channel, state] += number
             due[channel] += waiting
-    expired = select(func.count()).where(_c.standing == Standing.EXPIRED.value)
+    # Once its words are erased, nobody can be told any more how a case ended.
+    expired = select(func.count()).where(_c.standing == Standing.EXPIRED.value, schema.ERASABLE)
     notices = select(func.count()).select_from(schema.notices)
     return Gauges(
         postings=postings,

@@ -42,7 +42,7 @@ def _time(name: str, *, nullable: bool = False) -> Column[float]:
     return Column(name, Double, nullable=nullable, default=None if nullable else 0.0)
 
 
-# Every event that was ever accepted, as it came, with what it did.
+# Every event that was ever accepted, with what it did; as it came, until its case is erased.
 events = Table(
     "events",
     metadata,
@@ -73,9 +73,12 @@ cases = Table(
     _time("expires", nullable=True),
     _time("opened"),
     _time("changed"),
+    _time("erased", nullable=True),  # when its words were erased; nothing has come in since
 )
 Index("ix_cases_standing_expires", cases.c.standing, cases.c.expires)
 Index("ix_cases_changed", cases.c.changed)
+ERASABLE = text("standing <> 'open' AND erased IS NULL")
+Index("ix_cases_erasable", cases.c.changed, sqlite_where=ERASABLE, postgresql_where=ERASABLE)
 
 # What is shown, each thing once: 100,000 postings with the same words share one row.
 contents = Table("contents", metadata, Column("id", String(64), primary_key=True), _text("case_id", 255), _text("body"))

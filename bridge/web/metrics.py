@@ -44,6 +44,7 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self.registry,
         )
+        self._erased = self._counter("erased_rows", "Rows that were erased after the retention period", "what")
         self._parts = self._gauge("parts_ready", "Whether a part of the bridge is ready (1) or not (0)", "part")
         self._postings = self._gauge("postings", "Postings of open cases, and unsettled ones", "channel", "state")
         self._due = self._gauge("due_postings", "Postings that wait for a step that could start now", "channel")
@@ -75,6 +76,10 @@ class Metrics:
         """Count a step that ran, and how long it took."""
         self._steps.labels(work.channel, work.step.value, result_word(finished.done)).inc()
         self._seconds.labels(work.channel, work.step.value).observe(finished.seconds)
+
+    def erased(self, what: str, rows: int) -> None:
+        """Count rows that were erased, by their table."""
+        self._erased.labels(what).inc(rows)
 
     def part(self, name: str, *, ready: bool) -> None:
         """Note whether a part is ready."""

@@ -32,8 +32,9 @@ def commands(group: Any = None, words: tuple[str, ...] = ()) -> Iterator[tuple[t
 
 
 EVERY = dict(commands())
+NEEDS_A_FILE = {"send", "backup", "restore"}
 CONFIGURED = [
-    (*words, *(["9"] if words[-1] == "show" else ["-"] * ("event" in str(one.params) or words[0] == "send")))
+    (*words, *(["9"] if words[-1] == "show" else ["-"] * ("event" in str(one.params) or words[0] in NEEDS_A_FILE)))
     for words, one in EVERY.items()
     if any("--config" in parameter.opts for parameter in one.params)
 ]
@@ -52,6 +53,7 @@ def test_all_commands_are_there() -> None:
     names = {" ".join(words) for words in EVERY}
     assert names >= {
         *("demo", "run", "check", "migrate", "schema", "send", "status", "retract", "outbox", "rules matrix"),
+        *("backup", "restore"),
         *("rules explain", "dead-letters list", "dead-letters show", "dead-letters replay", "targets probe"),
     }
     for words in EVERY:
