@@ -28,6 +28,7 @@ from bridge.core.planning import Policy
 from bridge.core.ports import Adapter, AdminOutbox
 from bridge.core.posting import Posting
 from bridge.core.target import Target
+from bridge.core.trace import UNTRACED, Tracer
 from bridge.dispatch.dispatcher import Dispatcher
 from bridge.dispatch.parts import Expiry, PhotoDesk
 from bridge.dispatch.photo_fetch import PhotoFetcher
@@ -123,7 +124,7 @@ async def open_adapters(loaded: Loaded, outbox: AdminOutbox) -> AsyncIterator[di
 
 
 @asynccontextmanager
-async def open_bridge(loaded: Loaded) -> AsyncIterator[Bridge]:
+async def open_bridge(loaded: Loaded, tracer: Tracer = UNTRACED) -> AsyncIterator[Bridge]:
     """Put a bridge together; ``InvalidInput`` names every fault of the files."""
     database = open_database(loaded)
     try:
@@ -139,6 +140,7 @@ async def open_bridge(loaded: Loaded) -> AsyncIterator[Bridge]:
                 photo_wait=loaded.settings.photos.wait,
                 tell=bool(loaded.settings.queue.url.get_secret_value()),
                 wake=bell.ring,
+                tracer=tracer,
             )
             yield Bridge(loaded, database, adapters, configured, intake, bell)
     finally:
@@ -172,13 +174,30 @@ async def serve(loaded: Loaded) -> None:
 @asynccontextmanager
 async def assembled(loaded: Loaded) -> AsyncIterator[tuple[Bridge, Service]]:
     """Put together the whole bridge, ready to run; ``BridgeError`` when another one runs on the same embedded store."""
+    metrics = Metrics()
     with _only_one(loaded):
-        async with open_bridge(loaded) as bridge, _photo_fetcher(loaded) as fetcher:
-            yield bridge, await _assemble(bridge, fetcher)
+        async with (
+            _tracer(loaded, metrics) as tracer,
+            open_bridge(loaded, tracer) as bridge,
+            _photo_fetcher(loaded) as fetcher,
+        ):
+            yield bridge, await _assemble(bridge, fetcher, metrics, tracer)
 
 
-async def _assemble(bridge: Bridge, fetcher: PhotoFetcher) -> Service:
-    settings, database, metrics = bridge.loaded.settings, bridge.database, Metrics()
+@asynccontextmanager
+async def _tracer(loaded: Loaded, metrics: Metrics) -> AsyncIterator[Tracer]:
+    """Trace if that is asked for; OpenTelemetry is not even loaded where it is not."""
+    if not loaded.settings.tracing.endpoint:
+        yield UNTRACED
+        return
+    from bridge.tracing import open_tracer  # noqa: PLC0415
+
+    async with open_tracer(loaded.settings.tracing, _worker(loaded), metrics.spans_dropped) as tracer:
+        yield tracer
+
+
+async def _assemble(bridge: Bridge, fetcher: PhotoFetcher, metrics: Metrics, tracer: Tracer) -> Service:
+    settings, database = bridge.loaded.settings, bridge.database
     timing = settings.dispatch.timing
     capabilities = bridge.policy.adapters
     tell = bool(settings.queue.url.get_secret_value())
@@ -190,11 +209,12 @@ async def _assemble(bridge: Bridge, fetcher: PhotoFetcher) -> Service:
         worker=_worker(bridge.loaded),
         tell=tell,
         random=Random(),
+        traced=tracer is not UNTRACED,
     )
     if database.is_sqlite:
         await store.release_all(time.time())
     await bridge.intake.replan(bridge.configured.digest)
-    dispatcher = Dispatcher(store, bridge.adapters, timing, on_step=metrics.step, random=Random())
+    dispatcher = Dispatcher(store, bridge.adapters, timing, on_step=metrics.step, random=Random(), tracer=tracer)
     photos = PhotoDesk(database, bridge.intake, fetcher)
     bridge.bell.listeners += [dispatcher.wake, photos.wake]
     parts: dict[str, Part] = {"dispatcher": dispatcher, "photos": photos, "expiry": Expiry(bridge.intake)}

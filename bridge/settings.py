@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -116,6 +118,32 @@ class LogSettings(_Section):
     format: Literal["auto", "json", "console"] = "auto"
 
 
+def _collector(text: str) -> str:
+    """Give the whole address; without a path it is the one that OTLP/HTTP names for traces."""
+    url = urlsplit(text)
+    if text and (url.scheme not in ("http", "https") or not url.hostname or url.username is not None):
+        raise ValueError("an http or https URL without user, like http://127.0.0.1:4318/v1/traces, or nothing")
+    return url._replace(path="/v1/traces").geturl() if text and url.path in ("", "/") else text
+
+
+def _printable(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    for name, value in headers.items():
+        if not re.fullmatch(r"[\w-]+", name, re.ASCII) or not re.fullmatch(r"[\x20-\x7e]*", value.get_secret_value()):
+            raise ValueError("names of letters, digits and -, and values of printable ASCII")
+    return headers
+
+
+class TracingSettings(_Section):
+    """Where spans go (OpenTelemetry, OTLP over HTTP); an empty ``endpoint`` means that nothing is traced.
+
+    ``sample``: the share of traces that begin here and are kept; others follow what their publisher decided.
+    """
+
+    endpoint: Annotated[str, AfterValidator(_collector)] = ""
+    sample: float = Field(1.0, ge=0, le=1)
+    headers: Annotated[dict[str, SecretStr], AfterValidator(_printable)] = {}
+
+
 class ServiceSettings(_Section):
     """The process. ``stop_timeout``: seconds that running steps get to end when the service stops."""
 
@@ -135,6 +163,7 @@ class Settings(BaseSettings):
     cases: CaseSettings = CaseSettings()
     dispatch: DispatchSettings = DispatchSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
     service: ServiceSettings = ServiceSettings()
     adapters: dict[str, dict[str, Any]] = {}
     rules: str = ""

@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails, from_json
 
 from bridge.core.alert import Alert, CapModel, Ending, Instant, Line
 from bridge.core.errors import InvalidInput
+from bridge.core.trace import STATE, Trace
 
 OPENED = "nl.burgernet.alert.opened"
 UPDATED = "nl.burgernet.alert.updated"
@@ -109,6 +110,12 @@ def dump(event: Event) -> str:
     if event.sequence is not None:
         fields["sequence"] = str(event.sequence)
     return json.dumps(fields, separators=(",", ":"))
+
+
+def with_trace(event: Event, trace: Trace) -> Event:
+    """Put an event into the trace that came beside it; a ``tracestate`` of its own belongs to another place."""
+    own = {STATE: None} if STATE in (event.model_extra or {}) else {}
+    return event.model_copy(update=own | trace.headers)
 
 
 def _plain(name: str, value: Any) -> Any:

@@ -72,6 +72,7 @@ cases = Table(
     _time("expires", nullable=True),
     _time("opened"),
     _time("changed"),
+    Column("trace", Text, nullable=True),  # JSON: where in a trace the latest change belongs
 )
 Index("ix_cases_standing_expires", cases.c.standing, cases.c.expires)
 Index("ix_cases_changed", cases.c.changed)
