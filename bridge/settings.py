@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -22,7 +23,7 @@ from pydantic_settings import (
 )
 
 from bridge.core.errors import InvalidInput
-from bridge.core.events import explain
+from bridge.core.events import HIDDEN, explain
 from bridge.core.retry import Timing
 
 PREFIX = "BRIDGE_"
@@ -120,17 +121,25 @@ class LogSettings(_Section):
 
 def _collector(text: str) -> str:
     """Give the whole address; without a path it is the one that OTLP/HTTP names for traces."""
-    url = urlsplit(text)
-    if text and (url.scheme not in ("http", "https") or not url.hostname or url.username is not None):
+    try:
+        url = urlsplit(text)
+        good = url.scheme in ("http", "https") and url.hostname and url.username is None
+    except ValueError:
+        good = False
+    if text and not good:
         raise ValueError("an http or https URL without user, like http://127.0.0.1:4318/v1/traces, or nothing")
     return url._replace(path="/v1/traces").geturl() if text and url.path in ("", "/") else text
 
 
-def _printable(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
-    for name, value in headers.items():
-        if not re.fullmatch(r"[\w-]+", name, re.ASCII) or not re.fullmatch(r"[\x20-\x7e]*", value.get_secret_value()):
-            raise ValueError("names of letters, digits and -, and values of printable ASCII")
-    return headers
+def _headers(given: Any) -> Any:
+    """Look at headers before anything else does, for no error may repeat them."""
+    texts = given.items() if isinstance(given, dict) else [("", given)]
+    for name, value in texts:
+        secret = value.get_secret_value() if isinstance(value, SecretStr) else value
+        fits = isinstance(secret, str) and re.fullmatch(r"[\x21-\x7e]+( +[\x21-\x7e]+)*", secret)
+        if not fits or not re.fullmatch(r"[A-Za-z0-9-]+", str(name)):
+            raise PydanticCustomError(HIDDEN, "names of letters, digits and -, each with one line of printable ASCII")
+    return given
 
 
 class TracingSettings(_Section):
@@ -141,7 +150,7 @@ class TracingSettings(_Section):
 
     endpoint: Annotated[str, AfterValidator(_collector)] = ""
     sample: float = Field(1.0, ge=0, le=1)
-    headers: Annotated[dict[str, SecretStr], AfterValidator(_printable)] = {}
+    headers: Annotated[dict[str, SecretStr], BeforeValidator(_headers)] = {}
 
 
 class ServiceSettings(_Section):

@@ -24,6 +24,7 @@ UPDATED = "nl.burgernet.alert.updated"
 ENDED = "nl.burgernet.alert.ended"
 
 MAX_BODY = 1_000_000  # bytes; a full event with the longest texts in four languages is well below
+HIDDEN = "hidden"  # the type of an error whose value is a secret
 _EXPLAINED = 20  # faults of one event that are told
 _SHOWN = 60  # characters of a refused value that an error repeats
 
@@ -189,6 +190,8 @@ def explain(error: ValidationError) -> list[str]:
 def _problem(detail: ErrorDetails) -> str:
     path = ".".join(str(part) for part in detail["loc"] if part not in (OPENED, UPDATED, ENDED)) or "event"
     context = detail.get("ctx", {})
+    if detail["type"] == HIDDEN:
+        return f"{path}: is not allowed; allowed: {detail['msg']}"
     match detail["type"]:
         case "missing":
             return f"{path}: is missing; it is required"
