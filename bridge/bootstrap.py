@@ -3,53 +3,32 @@
 from __future__ import annotations
 
 import fcntl
-import os
-import socket
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from random import Random
-from secrets import token_hex
 
 import aiohttp
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from bridge import __version__
 from bridge.adapters.registry import Resources, find_adapters
-from bridge.core.case import Verdict
 from bridge.core.content import Content
 from bridge.core.errors import BridgeError, InvalidInput, PermanentError, StoreUnavailable
-from bridge.core.events import Event
 from bridge.core.planning import Policy
-from bridge.core.ports import Adapter, AdminOutbox, Part
+from bridge.core.ports import Adapter, AdminOutbox
 from bridge.core.posting import Posting
 from bridge.core.target import Target
-from bridge.dispatch.dispatcher import Dispatcher
-from bridge.dispatch.parts import Expiry, PhotoDesk
-from bridge.dispatch.photo_fetch import PhotoFetcher
-from bridge.dispatch.retention import Retention
-from bridge.dispatch.team import Led, Team
+from bridge.core.trace import UNTRACED, Tracer
 from bridge.intake.accept import Intake
-from bridge.intake.amqp import AmqpIntake
-from bridge.intake.status import StatusPublisher
 from bridge.policy import Configured, adapter_configs, load_policy, with_secret
-from bridge.service import Role, Service, Stop
 from bridge.settings import Loaded
-from bridge.store import backup, cases
+from bridge.store import backup
 from bridge.store.backup import Copied
 from bridge.store.database import Database, make_folder, read_url
 from bridge.store.migrate import fits, migrate
-from bridge.store.notices import Notices
 from bridge.store.outbox import AdminOutboxStore
-from bridge.store.work import WorkStore
-from bridge.store.workers import Member
-from bridge.web.metrics import Metrics
-from bridge.web.server import WebServer, make_app
-
-_PROCESS = token_hex(4)  # no two processes may take each other's claims for their own, whatever they are called
 
 log = structlog.get_logger()
 
@@ -127,7 +106,7 @@ async def open_adapters(loaded: Loaded, outbox: AdminOutbox) -> AsyncIterator[di
 
 
 @asynccontextmanager
-async def open_bridge(loaded: Loaded) -> AsyncIterator[Bridge]:
+async def open_bridge(loaded: Loaded, tracer: Tracer = UNTRACED) -> AsyncIterator[Bridge]:
     """Put a bridge together; ``InvalidInput`` names every fault of the files."""
     database = open_database(loaded)
     try:
@@ -144,6 +123,7 @@ async def open_bridge(loaded: Loaded) -> AsyncIterator[Bridge]:
                 tell=bool(loaded.settings.queue.url.get_secret_value()),
                 wake=bell.ring,
                 clock=lambda: datetime.fromtimestamp(database.clock(), UTC),
+                tracer=tracer,
             )
             yield Bridge(loaded, database, adapters, configured, intake, bell)
     finally:
@@ -167,152 +147,8 @@ async def _prepare_patiently(database: Database) -> None:
     await patient(prepare, database)
 
 
-async def serve(loaded: Loaded, roles: Collection[Role] = ()) -> None:
-    """Run the bridge, or only some of its roles, until it is told to stop."""
-    async with assembled(loaded, roles) as (bridge, service):
-        log.info(
-            "starting",
-            version=__version__,
-            targets=len(bridge.policy.targets),
-            worker=_worker(loaded),
-            roles=sorted(roles or Role),
-        )
-        await service.run()
-
-
-@asynccontextmanager
-async def assembled(loaded: Loaded, roles: Collection[Role] = ()) -> AsyncIterator[tuple[Bridge, Service]]:
-    """Put together the bridge, or only some of its roles, ready to run.
-
-    ``BridgeError`` when another one runs on the same embedded store, which serves one process with all roles.
-    """
-    _check_roles(loaded, roles)
-    with _only_one(loaded):
-        async with open_bridge(loaded) as bridge, _photo_fetcher(loaded) as fetcher:
-            yield bridge, await _Assembly(bridge, frozenset(roles or Role)).put_together(fetcher)
-
-
-def _check_roles(loaded: Loaded, roles: Collection[Role]) -> None:
-    settings = loaded.settings
-    is_whole = not roles or set(roles) == set(Role)
-    if not is_whole and read_url(settings.store.url.get_secret_value()).get_backend_name() == "sqlite":
-        raise InvalidInput(
-            "--role: an embedded store (SQLite) serves one process with all roles;"
-            " allowed: no --role, or a store.url that begins with postgresql://"
-        )
-    if not is_whole and Role.INTAKE in roles and not settings.queue.url.get_secret_value():
-        raise InvalidInput("--role: intake takes events from a queue, and queue.url is empty; allowed: amqp://…")
-
-
-class _Assembly:
-    """The parts of one process, and the order in which they stop."""
-
-    def __init__(self, bridge: Bridge, roles: frozenset[Role]) -> None:
-        self._bridge = bridge
-        self._settings = bridge.loaded.settings
-        self._database = bridge.database
-        self._roles = roles
-        self._worker = _worker(bridge.loaded)
-        self._metrics = Metrics(bridge.database.clock)
-        self._tell = bool(self._settings.queue.url.get_secret_value())
-        self._parts: dict[str, Part] = {}
-        self._stops: list[Stop] = []
-        self._team: Team | None = None
-
-    async def put_together(self, fetcher: PhotoFetcher) -> Service:
-        """Make the parts of every role; what the others need at their stop stops last."""
-        if not self._database.is_sqlite:
-            self._add_team()
-        if Role.INTAKE in self._roles:
-            await self._add_intake()
-        if Role.DISPATCH in self._roles:
-            await self._add_dispatch(fetcher)
-        if Role.WEB in self._roles:
-            app = make_app(self._parts, self._database, self._metrics)
-            self._parts["web"] = WebServer(self._settings.web, app)
-        if self._team:
-            self._stops.append(Stop("workers", self._team.leave))
-        return Service(self._parts, self._stops, self._settings.service.stop_timeout)
-
-    def _add_team(self) -> None:
-        me = Member(self._worker, frozenset(self._roles), __version__)
-        needed = [role for role in Role if role is not Role.INTAKE or self._tell] if Role.WEB in self._roles else ()
-        self._team = Team(self._database, me, self._bridge.bell.ring, needed)
-        self._parts["workers"] = self._team
-
-    async def _add_intake(self) -> None:
-        await self._bridge.intake.replan()
-        if self._tell:
-            queue = AmqpIntake(self._settings.queue, self._accept, self._metrics.event)
-            self._parts["queue"] = queue
-            self._stops.append(Stop("queue", queue.stop_consuming))
-
-    async def _accept(self, event: Event) -> Verdict:
-        accepted = await self._bridge.intake.accept(event)
-        self._metrics.accepted(event.time)
-        return accepted.verdict
-
-    async def _add_dispatch(self, fetcher: PhotoFetcher) -> None:
-        bridge, database, timing = self._bridge, self._database, self._settings.dispatch.timing
-        store = WorkStore(
-            database,
-            bridge.policy.adapters,
-            bridge.find_target,
-            timing,
-            worker=self._worker,
-            tell=self._tell,
-            random=Random(),
-        )
-        if database.is_sqlite:
-            await store.release_all(database.clock())
-        dispatcher = Dispatcher(
-            store, bridge.adapters, timing, on_step=self._metrics.step, random=Random(), clock=database.clock
-        )
-        photos = PhotoDesk(database, bridge.intake, fetcher, database.clock)
-        bridge.bell.listeners += [dispatcher.wake, photos.wake]
-        self._parts["dispatcher"] = dispatcher
-        self._parts["photos"] = self._led(photos)
-        self._parts["expiry"] = self._led(Expiry(bridge.intake))
-        days, configured = self._settings.retention.days, bridge.configured.by_digest
-        erased = self._metrics.erased
-        retention = Retention(database, days, configured, erased, busy=lambda: dispatcher.busy, clock=database.clock)
-        self._parts["retention"] = self._led(retention)
-        if self._tell:
-            name = await _instance(database)
-            notices = Notices(database)
-            status = StatusPublisher(self._settings.queue, notices, name, busy=lambda: dispatcher.busy)
-            self._parts["status"] = self._led(status)
-            bridge.bell.listeners.append(status.wake)
-        self._stops.append(Stop("dispatcher", dispatcher.stop))
-
-    def _led(self, part: Part) -> Part:
-        """Of many processes one runs it; an embedded store has no others."""
-        return Led(part, self._team) if self._team else part
-
-
-def _photo_fetcher(loaded: Loaded) -> PhotoFetcher:
-    photos = loaded.settings.photos
-    return PhotoFetcher(
-        frozenset(photos.allow_hosts),
-        max_bytes=photos.max_bytes,
-        max_pixels=photos.max_pixels,
-        max_side=photos.max_side,
-        timeout=photos.timeout,
-    )
-
-
-def _worker(loaded: Loaded) -> str:
-    name = loaded.settings.service.name or f"{socket.gethostname()}/{os.getpid()}"
-    return f"{name[:40]}/{_PROCESS}"
-
-
-async def _instance(database: Database) -> str:
-    """Name this bridge for good, so that the ids of its status events never clash with another's."""
-    return await database.write(cases.instance_name)
-
-
 @contextmanager
-def _only_one(loaded: Loaded) -> Iterator[None]:
+def only_one(loaded: Loaded) -> Iterator[None]:
     """Hold the embedded store alone: two dispatchers on one SQLite would take each other for dead."""
     url = read_url(loaded.settings.store.url.get_secret_value())
     if url.get_backend_name() != "sqlite":
@@ -340,7 +176,7 @@ async def back_up(loaded: Loaded, path: Path) -> Copied:
 
 async def restore(loaded: Loaded, path: Path, *, moved: bool) -> Copied:
     """Fill an empty store from a backup; ``moved``: nothing has run since it was made."""
-    with _only_one(loaded):
+    with only_one(loaded):
         database = open_database(loaded)
         try:
             async with open_adapters(loaded, _NoOutbox()) as adapters:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar
 import typer
 from rich.console import Console
 
-from bridge import __version__, bootstrap, logs, questions, show
+from bridge import __version__, assembly, bootstrap, logs, questions, show
 from bridge.core.errors import BridgeError, InvalidInput
 from bridge.core.events import Event, Opened, Updated, json_schema, parse_structured
 from bridge.intake import dead_letters
@@ -114,7 +114,7 @@ def version(
 def run(roles: RoleOption = None, config: ConfigOption = None) -> None:
     """Run the bridge as a service, until SIGTERM or SIGINT."""
     loaded = _load(config, quiet=False)
-    _wait(bootstrap.serve(loaded, roles or ()))
+    _wait(assembly.serve(loaded, roles or ()))
 
 
 @app.command()

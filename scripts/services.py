@@ -28,7 +28,10 @@ from servers.rabbitmq import RabbitMQ
 from servers.tools import PATH, MissingError, ServerError, State, wait_until
 
 HOME = Path(__file__).resolve().parent.parent / ".services"
-PROGRAMS = {"smtp-sink": "postfix"}  # what tests start for themselves, and Debian's package that has it
+PROGRAMS = {
+    "smtp-sink": "postfix",
+    "promtool": "prometheus",
+}  # what tests start for themselves, and Debian's package that has it
 
 
 @contextlib.contextmanager

@@ -220,6 +220,11 @@ def backoff(base: float, longest: float, attempts: int, jitter: float, retry_aft
     return max(wait, min(retry_after or 0.0, 3600.0))
 
 
+def is_news(count: int) -> bool:
+    """Tell whether the 1st, 2nd, 3rd … time of the same thing is worth telling: the 1st, 2nd, 4th, 8th … is."""
+    return count & (count - 1) == 0
+
+
 @dataclass(slots=True)
 class Breaker:
     """Keeps an adapter whose shared way is down from being hammered: no steps for a while, then one, then all."""

@@ -17,6 +17,7 @@ from bridge.core.content import Photo
 from bridge.core.errors import BridgeError, InvalidInput
 from bridge.core.events import Ended, Event
 from bridge.core.planning import Policy, plan_end, plan_open
+from bridge.core.trace import UNTRACED, Trace, Tracer, read_trace, trace_words
 from bridge.store import cases, notices, photos, wishes
 from bridge.store.database import Connection, Database
 
@@ -48,6 +49,7 @@ class Intake:
         tell: bool,
         wake: Callable[[], None],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self._database = database
         self._policy = policy
@@ -56,18 +58,24 @@ class Intake:
         self._tell = tell
         self._wake = wake
         self._clock = clock
+        self._tracer = tracer
 
     async def accept(self, event: Event) -> Accepted:
         """Take one event in, durably. Raises ``StoreUnavailable`` when it could not be kept."""
         now = self._clock()
-        accepted = await self._write(lambda connection: self._accept(connection, event, now))
+        kind = event.type.rpartition(".")[2]
+        cause = read_trace(event.model_extra or {})
+        with self._tracer.span(f"alert.{kind}", cause, "consumer", case=event.subject) as span:
+            accepted = await self._write(lambda connection: self._accept(connection, event, now, span.trace))
+            span.note(verdict=accepted.verdict.value, revision=accepted.revision)
         log.info(
             "event",
             case=event.subject,
-            type=event.type.rpartition(".")[2],
+            type=kind,
             verdict=accepted.verdict.value,
             standing=accepted.standing.value,
             revision=accepted.revision,
+            **trace_words(span.trace),
         )
         return accepted
 
@@ -77,7 +85,7 @@ class Intake:
         self._wake()
         return result
 
-    def _accept(self, connection: Connection, event: Event, now: datetime) -> Accepted:
+    def _accept(self, connection: Connection, event: Event, now: datetime, trace: Trace | None) -> Accepted:
         if not cases.record_event(connection, event, now):
             known = cases.find_case(connection, event.subject) or Case(event.subject)
             return Accepted(Verdict.DUPLICATE, known.standing, known.revision)
@@ -85,23 +93,26 @@ class Intake:
         after, verdict = fold(before, event, now, self._max_lifetime)
         cases.record_verdict(connection, event, verdict)
         if after != before:
-            self._change(connection, before, after, now)
+            with self._tracer.span("plan", trace, "internal", case=after.id, revision=after.revision):
+                self._change(connection, before, after, now, trace)
         else:
             cases.note_words(connection, event.subject)
         return Accepted(verdict, after.standing, after.revision)
 
-    def _change(self, connection: Connection, before: Case, after: Case, now: datetime) -> None:
-        cases.save_case(connection, after, now)
+    def _change(
+        self, connection: Connection, before: Case, after: Case, now: datetime, trace: Trace | None = None
+    ) -> None:
+        cases.save_case(connection, after, now, trace)
         if (after.revision, after.standing) == (before.revision, before.standing):
             return
         if after.standing is Standing.OPEN:
             if before.standing is Standing.ENDED and before.revision:
                 wishes.start_anew(connection, after.id)
-            self._open(connection, after, now)
+            self._open(connection, after, now, trace)
         else:
             self._close(connection, after, now)
 
-    def _open(self, connection: Connection, case: Case, now: datetime) -> None:
+    def _open(self, connection: Connection, case: Case, now: datetime, trace: Trace | None = None) -> None:
         stamp, policy = now.timestamp(), self._policy()
         deadline = stamp + self._photo_wait
         photo = photos.want_photo(connection, case, stamp, deadline)
@@ -109,7 +120,7 @@ class Intake:
         wishes.apply_wishes(connection, case, plan, policy.adapters, stamp, deadline)
         wishes.keep_decisions(connection, case, plan.judged, policy.digest, stamp)
         if self._tell:
-            notices.keep_refusals(connection, case, plan.judged, stamp)
+            notices.keep_refusals(connection, case, plan.judged, stamp, trace)
 
     def _close(self, connection: Connection, case: Case, now: datetime) -> None:
         photos.erase_photos(connection, case.id)

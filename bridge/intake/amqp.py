@@ -21,7 +21,8 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from bridge.core.case import Verdict
 from bridge.core.errors import InvalidInput, StoreUnavailable
-from bridge.core.events import Event, is_attribute, parse_binary, parse_structured
+from bridge.core.events import Event, is_attribute, parse_binary, parse_structured, with_trace
+from bridge.core.trace import read_trace
 from bridge.intake.broker import (
     BrokerError,
     Delivery,
@@ -264,7 +265,16 @@ class AmqpIntake:
 
 
 def read_event(message: Delivery) -> Event:
-    """Read a message in either of CloudEvents' AMQP modes; raise ``InvalidInput`` when it is no event."""
+    """Read a message in either of CloudEvents' AMQP modes; raise ``InvalidInput`` when it is no event.
+
+    A trace in the headers is where this message belongs; the one in the event is where the event began.
+    """
+    event = _read(message)
+    trace = read_trace(message.headers)
+    return with_trace(event, trace) if trace else event
+
+
+def _read(message: Delivery) -> Event:
     content_type = message.content_type or ""
     media = content_type.partition(";")[0].strip().lower()
     if (message.content_encoding or "").lower() not in ("", "identity", "utf-8", "utf8"):

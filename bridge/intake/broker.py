@@ -305,10 +305,11 @@ async def publish(channel: Channel, message: Message, exchange: str, key: str, *
     await way.publish(message, key, mandatory=mandatory)
 
 
-def event_message(body: bytes, name: str) -> Message:
+def event_message(body: bytes, name: str, headers: Mapping[str, str] | None = None) -> Message:
     """Make the message of one structured CloudEvent."""
     return Message(
         body,
+        headers=dict(headers or {}),
         content_type="application/cloudevents+json",
         message_id=name if len(name.encode()) <= 255 else None,  # an AMQP short string
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,

@@ -185,6 +185,13 @@ def what_to_tell(work: Work, done: Done, then: After) -> str | None:
     """Name what the status exchange is told of a step: a change, or a first or final failure; not a renewal."""
     if isinstance(done.result, AdapterError):
         return "failed" if then.state.attempts == 1 or then.due is None else None
+    return what_changed(work, done)
+
+
+def what_changed(work: Work, done: Done) -> str | None:
+    """Name what a step changed at a target: ``applied``, ``retracted``, or nothing (a failure, a look, a renewal)."""
+    if isinstance(done.result, AdapterError):
+        return None
     if done.step is Step.RETRACT:
         return "retracted"
     if done.step in (Step.PUBLISH, Step.UPDATE) and work.state.applied_content != done.content_id:
@@ -194,6 +201,7 @@ def what_to_tell(work: Work, done: Done, then: After) -> str | None:
 
 def notice_of(work: Work, done: Done, state: State, now: float) -> dict[str, Any]:
     """Write what the status exchange is told."""
+    trace = work.posting.trace
     return {
         "case": work.posting.case,
         "target": work.posting.target.id,
@@ -202,4 +210,5 @@ def notice_of(work: Work, done: Done, state: State, now: float) -> dict[str, Any
         "revision": state.applied_revision,
         "error": state.error,
         "at": now,
+        **({"trace": trace.headers} if trace else {}),
     }

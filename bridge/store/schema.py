@@ -74,6 +74,7 @@ cases = Table(
     _time("opened"),
     _time("changed"),
     _time("erased", nullable=True),  # when its words were erased; nothing has come in since
+    Column("trace", Text, nullable=True),  # JSON: where in a trace the latest change belongs
 )
 Index("ix_cases_standing_expires", cases.c.standing, cases.c.expires)
 Index("ix_cases_changed", cases.c.changed)

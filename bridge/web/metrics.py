@@ -54,6 +54,7 @@ class Metrics:
         self._outcomes = self._gauge("outcome_wanted_cases", "Expired cases of which nobody has said how they ended")
         self._notices = self._gauge("waiting_notices", "Delivery results that are still to be told to the broker")
         self._workers = self._gauge("workers", "Processes that share the database and are alive, by role", "role")
+        self._spans_dropped = self._counter("trace_spans_dropped", "Spans that were not exported")
         self._age = self._gauge("figures_age_seconds", "Age of the figures that come from the store; NaN: none yet")
 
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
@@ -80,6 +81,10 @@ class Metrics:
     def erased(self, what: str, rows: int) -> None:
         """Count rows that were erased, by their table."""
         self._erased.labels(what).inc(rows)
+
+    def spans_dropped(self, number: int) -> None:
+        """Count spans that were lost; from any thread."""
+        self._spans_dropped.inc(number)
 
     def part(self, name: str, *, ready: bool) -> None:
         """Note whether a part is ready."""
