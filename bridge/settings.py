@@ -58,8 +58,20 @@ def _amqp(url: SecretStr) -> SecretStr:
     return url
 
 
+def _sources(senders: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    for user, patterns in senders.items():
+        if not user or not patterns or any(not pattern or "*" in pattern[:-1] for pattern in patterns):
+            raise ValueError(
+                "a list of sources for each user; a * may stand at the end of a source, for whatever follows"
+            )
+    return senders
+
+
 class QueueSettings(_Section):
-    """The RabbitMQ that events come from; an empty ``url`` means none."""
+    """The RabbitMQ that events come from; an empty ``url`` means none.
+
+    ``senders``: broker user → sources that it may speak for (a ``*`` at the end: whatever follows); empty: any for all.
+    """
 
     url: Annotated[SecretStr, AfterValidator(_amqp)] = SecretStr("")
     name: str = Field("burgernet.alerts", min_length=1, max_length=200)
@@ -71,6 +83,7 @@ class QueueSettings(_Section):
     prefetch: int = Field(32, ge=1, le=2000)
     delivery_limit: int = Field(20, ge=1, le=1000)
     retry_max: Seconds = 30.0
+    senders: Annotated[dict[str, tuple[str, ...]], AfterValidator(_sources)] = {}
 
 
 class WebSettings(_Section):
