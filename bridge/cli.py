@@ -25,6 +25,7 @@ from bridge.store.migrate import migrate as run_migrations
 from bridge.store.outbox import outbox as outbox_messages
 
 T = TypeVar("T")
+_UsageError: Any = typer.BadParameter.__base__  # what typer raises for wrong use; the class itself has moved about
 ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", help="A bridge.yaml; default config/bridge.yaml, else built-in defaults.", metavar="PATH"),
@@ -55,7 +56,9 @@ app.add_typer(targets_app, name="targets")
 def main() -> None:
     """Run the command line; configuration and usage errors exit with 2, all others with 1."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except _UsageError as error:
+        _fail([error.format_message()] if error.format_message() else [], error.exit_code)  # none: help was printed
     except InvalidInput as error:
         _fail(error.problems, 2)
     except (BridgeError, PartDied) as error:

@@ -14,6 +14,7 @@ from bridge.core.errors import AdapterError, PermanentError, TransientError
 from bridge.core.posting import Applied, Capabilities, Kind, Observation, Receipt, State, Step, is_urgent, next_step
 
 BLIND_LIMIT = 2  # publications without an answer; after that a person must look
+URGENT_RETRY_AFTER = 60.0  # seconds; what must go does not wait longer because the other side asks for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,8 @@ def _failed(state: State, done: Done, can: Capabilities, timing: Timing, now: fl
     longest = timing.urgent_max if is_urgent(state) else timing.retry_max
     if isinstance(error, PermanentError) or done.step is Step.OBSERVE:
         longest = timing.check_interval
+    if retry_after is not None and is_urgent(state):
+        retry_after = min(retry_after, URGENT_RETRY_AFTER)
     again = now + backoff(timing.retry_base, longest, failed.attempts, jitter, retry_after)
     if done.step in (Step.OBSERVE, Step.FIND, Step.RETRACT):
         return After(failed, again)  # looking and taking away have no last try

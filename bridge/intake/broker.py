@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from decimal import Decimal
 from types import TracebackType
@@ -79,6 +79,8 @@ class Queue(Protocol):
     def delivery_limit(self) -> int: ...
     @property
     def retry_max(self) -> float: ...
+    @property
+    def senders(self) -> Mapping[str, Sequence[str]]: ...
 
 
 def dead_queue(queue: Queue) -> str:
@@ -95,6 +97,12 @@ def read_url(queue: Queue) -> URL:
     if url.scheme not in ("amqp", "amqps") or not url.host:
         raise InvalidInput("queue.url: is not allowed; allowed: amqp://user:password@host:port/vhost or amqps://…")
     return url
+
+
+def own_user(queue: Queue) -> str | None:
+    """Name the user that we log in as; ``None`` where a certificate says it, and not the URL."""
+    url = read_url(queue)
+    return (url.user or "guest") if url.query.get("auth", "plain").lower() == "plain" else None
 
 
 def address(queue: Queue) -> str:
@@ -305,19 +313,24 @@ async def publish(channel: Channel, message: Message, exchange: str, key: str, *
     await way.publish(message, key, mandatory=mandatory)
 
 
-def event_message(body: bytes, name: str, headers: Mapping[str, str] | None = None) -> Message:
-    """Make the message of one structured CloudEvent."""
+def event_message(
+    body: bytes, name: str, *, headers: Mapping[str, str] | None = None, user: str | None = None
+) -> Message:
+    """Make the message of one structured CloudEvent; the broker refuses a ``user`` other than our own."""
     return Message(
         body,
         headers=dict(headers or {}),
         content_type="application/cloudevents+json",
         message_id=name if len(name.encode()) <= 255 else None,  # an AMQP short string
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        user_id=user,
     )
 
 
-def copy_of(message: Delivery, *, without: Callable[[str], bool], extra: Mapping[str, Any]) -> Message:
-    """Copy a message for another queue.
+def copy_of(
+    message: Delivery, *, without: Callable[[str], bool], extra: Mapping[str, Any], user: str | None = None
+) -> Message:
+    """Copy a message for another queue, as published by ``user``.
 
     It leaves out what would make the broker refuse it (the log-in of another), lose it (an expiry) or send it astray.
     """
@@ -335,6 +348,7 @@ def copy_of(message: Delivery, *, without: Callable[[str], bool], extra: Mapping
         timestamp=message.timestamp,
         type=message.type,
         app_id=message.app_id,
+        user_id=user,
     )
 
 

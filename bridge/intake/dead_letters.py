@@ -22,12 +22,12 @@ from bridge.intake.broker import (
     Delivery,
     Queue,
     Talk,
-    copy_of,
     dead_queue,
     linked,
     one_line,
     publish,
 )
+from bridge.intake.senders import copy_for
 
 MOST = 10_000  # letters in hand
 PREVIEW = 120  # characters of the body in a list
@@ -122,7 +122,7 @@ async def _next(channel: Channel, settings: Queue) -> Delivery | None:
 
 async def _put_back(channel: Channel, settings: Queue, letter: Delivery) -> None:
     """Publish a letter as it was when it came, then take it away."""
-    message = copy_of(letter, without=lambda name: name in _OURS or name.startswith(_BROKERS), extra={})
+    message = copy_for(letter, settings, without=lambda name: name in _OURS or name.startswith(_BROKERS), extra={})
     async with Talk(settings):
         await publish(channel, message, "", settings.name)
         await letter.ack()

@@ -393,3 +393,18 @@ async def test_json_can_do_nothing_to_a_terminal(alone: Bench) -> None:
     assert answer.json["cases"][0]["case"] == case
     assert "zaak\\u202e\u00eb\\udb40\\udc01" in answer.out
     assert all(char.isprintable() or char == "\n" for char in answer.out)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("zork", "No such command 'zork'."),
+        ("status --zork", "No such option: --zork"),
+        ("dead-letters list --limit 0", "Invalid value for '--limit'"),
+        ("retract", "Missing argument 'CASE'"),
+    ],
+)
+async def test_wrong_use_is_one_line(alone: Bench, words: str, line: str) -> None:
+    """A mistyped command or option is one line on stderr like every other error, with exit code 2."""
+    [problem] = told(await alone.run(*words.split(), code=2))
+    assert problem.startswith(line)

@@ -278,11 +278,11 @@ def test_the_back_off_doubles_with_jitter() -> None:
 
 
 def test_retry_after_is_honoured_unless_something_else_is_wanted() -> None:
-    """A busy board is left in peace as long as it asked, but an ending does not wait for the alert's turn."""
+    """A busy board is left in peace as long as it asked; an ending does not wait for the alert's turn, a removal a minute."""
     waiting = State(Desired.SHOWN, "r1")
     assert then(waiting, done(Step.PUBLISH, BUSY), BOARD).due == NOW + 120
     assert then(State(Desired.GONE), done(Step.PUBLISH, BUSY), BOARD).due == NOW
-    assert then(replace(SHOWN, desired=Desired.GONE), done(Step.RETRACT, BUSY), BOARD).due == NOW + 120
+    assert then(replace(SHOWN, desired=Desired.GONE), done(Step.RETRACT, BUSY), BOARD).due == NOW + 60
 
 
 def test_endings_are_tried_again_sooner() -> None:
