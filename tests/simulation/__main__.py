@@ -9,7 +9,7 @@ from collections import Counter
 
 import structlog
 
-from tests.simulation.history import generate
+from tests.simulation.generate import generate
 from tests.simulation.run import run
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+from tests.simulation.acts import happens
 from tests.simulation.broker import SimBroker
-from tests.simulation.history import ACTIVE, Act, History
+from tests.simulation.history import ACTIVE, History
 from tests.simulation.judge import Judge
 from tests.simulation.loop import SimLoop, Stuck
 from tests.simulation.machine import Machine, SimDatabase
@@ -45,7 +45,7 @@ def database() -> SimDatabase:
 def run(history: History) -> Verdict:
     """Run one history."""
     random.seed(history.seed)  # the jitter of the code under test
-    loop = SimLoop()
+    loop = SimLoop(random.Random(f"{history.seed}/order"))
     world = World(loop, history)
     loop.set_exception_handler(
         lambda _loop, context: world.violate(f"an error nobody caught: {context.get('exception')!r}")
@@ -72,7 +72,7 @@ async def _play(machine: Machine, judge: Judge) -> None:
         body = message.body()
         world.later(message.at, lambda body=body, message=message: (world.note(str(message)), machine.broker.put(body)))
     for act in world.history.acts:
-        world.later(act.at, lambda act=act: _happens(machine, act))
+        world.later(act.at, lambda act=act: happens(machine, act))
     await _until(world, ACTIVE)
     _heal(machine)
     begun = world.loop.time()
@@ -109,40 +109,3 @@ def _heal(machine: Machine) -> None:
         bridge.offset = 0.0
     for name in list(machine.bridges):
         machine.start(name)
-
-
-def _happens(machine: Machine, act: Act) -> None:  # noqa: C901 - one line a kind of act
-    world, bridge = machine.world, machine.bridges.get(act.who)
-    world.note(str(act).strip())
-    match act.what:
-        case "kill" if bridge and not bridge.process.frozen:
-            bridge.process.fuse = int(act.number)
-        case "start":
-            if bridge:  # a fuse that never burned down: it is killed here
-                bridge.process.kill()
-            machine.start(act.who)
-        case "broker cuts" if bridge:
-            machine.broker.cut(bridge.process)
-        case "store down":
-            _for_a_while(world, machine.database.down, act)
-        case "lost commit":
-            _for_a_while(world, machine.database.lost_commits, act)
-        case "clock steps" if bridge:
-            bridge.offset += act.number
-        case "reboots dark" | "reboots lit":
-            world.reboot(act.who, lit=act.what.endswith("lit"))
-        case "photos":
-            world.photos = act.who
-        case "freeze" if bridge and not bridge.process.dead:
-            bridge.process.frozen = True
-            world.later(act.number, lambda: world.loop.thaw(bridge.process))
-        case "withdraw":
-            machine.operate(lambda intake: intake.withdraw(act.who))
-        case what if what.startswith("hold "):
-            machine.operate(lambda intake: intake.hold(what.removeprefix("hold "), act.who))
-
-
-def _for_a_while(world: World, names: set[str], act: Act) -> None:
-    names.add(act.who)
-    undo: Callable[[], None] = lambda: names.discard(act.who)  # noqa: E731
-    world.later(act.number, undo)
