@@ -206,6 +206,7 @@ class SimPage(Channel):
             wanted = posting.attempted.text if posting.attempted else ""
             names = [name for name, post in self.world.posts.items() if post.posting.target.id == posting.target.id]
             same = [name for name in names if self.world.posts[name].content.text == wanted]
+            self.world.happened["found"] += bool(same)
             return Receipt(posting, {"post": same[0]}) if same else None
 
         found: Receipt | None = await self._go(Step.FIND, posting, act)

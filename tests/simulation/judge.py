@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, MutableMapping
+from typing import Any
+
+import structlog
 
 from bridge.core.content import Content, Phase
 from bridge.core.posting import Posting
@@ -28,6 +31,19 @@ def may_show(target: str, message: Message) -> bool:
     return target not in BOARDS or message.category in BOARD_WORDS
 
 
+LOGGED: list[str] = []  # lines of the log in which words of an alert stand
+HEARD: Counter[str] = Counter()
+
+
+def listen(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Read one line of the log, and let nobody print it (I6)."""
+    HEARD["I6"] += 1
+    text = str(line)
+    if " versie " in text:
+        LOGGED.append(text)
+    raise structlog.DropEvent
+
+
 class Judge:
     """Watches every effect and every acknowledgement, and looks at the whole when everything has come to rest."""
 
@@ -37,12 +53,18 @@ class Judge:
         self.by_text = {message.text: message for message in world.history.messages if message.kind != "garbage"}
         self.told: set[str] = set()  # postings whose alert reached people, or may have
         world.on_effect = self.effect
+        LOGGED.clear()
+        HEARD.clear()
 
     # --- at every step
 
     def effect(self, target: Target, posting: Posting, content: Content) -> None:
         """Judge what is about to be seen (I1, I4, I5, I7)."""
-        self.world.happened["judged: effects"] += 1
+        judged = self.world.happened
+        judged["I1"] += content.phase is not Phase.ENDED
+        judged["I4"] += target.sign is None
+        judged["I5"] += content.phase is Phase.ENDED
+        judged["I7"] += target.sign is not None
         if target.channel == "email":
             self._again(target, posting, content)
         if content.phase is Phase.ENDED:
@@ -68,7 +90,7 @@ class Judge:
     def _again(self, target: Target, posting: Posting, content: Content) -> None:
         """A mail comes twice only after a sending whose outcome nobody learned."""
         copies = sum(one[1] == posting.id and one[2].revision == content.revision for one in self.world.inbox)
-        self.world.happened["seen: mails sent once more"] += bool(copies)
+        self.world.happened["mailed again"] += bool(copies)
         unknown = "SELECT count(*) FROM journal WHERE posting = ? AND result = 'unknown'"
         if copies > self.database.raw.execute(unknown, (posting.id,)).fetchone()[0]:
             self.world.violate(f"I4: {target.id} gets {content.text!r} again, and nothing was in doubt")
@@ -80,7 +102,7 @@ class Judge:
 
     def acknowledged(self, letter: Letter, aside: bool) -> None:
         """Judge an acknowledgement: what is acknowledged is kept, or set aside (I3)."""
-        self.world.happened["judged: acknowledgements"] += 1
+        self.world.happened["I3"] += 1
         kept = {row[0].encode() for row in self.database.raw.execute("SELECT id FROM events")}
         if not aside and not any(b'"id": "' + name + b'"' in letter.body for name in kept):
             self.world.violate(f"I3: acknowledged and not kept: {letter.body[:120]!r}")
@@ -100,6 +122,9 @@ class Judge:
                 cases[message.case].append(message)
         for case, messages in cases.items():
             self._case(case, messages)
+        self.world.happened.update(HEARD)
+        for line in LOGGED:
+            self.world.violate(f"I6: words of an alert in the log: {line}")
         erased = "SELECT count(*) FROM photos p JOIN cases c ON c.id = p.case_id WHERE c.standing <> 'open' AND p.data IS NOT NULL"
         if self.database.raw.execute(erased).fetchone()[0]:
             self.world.violate("I2: a photo is kept though its case is over")
@@ -140,7 +165,7 @@ class Judge:
 
     def _gone(self, case: str, target: str, *, over: bool, life: int) -> None:
         world = self.world
-        world.happened["judged: gone at rest"] += 1
+        world.happened["I2"] += 1
         if any(one.posting.case == case for one in world.showing(target)):
             world.violate(f"I2: {target} still shows {case}")
         alerts = [one for one in world.live(target) if one.posting.case == case]
@@ -155,13 +180,14 @@ class Judge:
             mails = sorted(self._mails(case, target), key=lambda one: one.revision)
             said = [self.said(one) for one in mails if one.phase is not Phase.ENDED]
             # R16: of what only informs, nobody is told how it ended.
+            world.happened["I5"] += 1
             asked = any(one and one.category != "prevention" and one.rank >= life for one in said)
             if asked and mails[-1].phase is not Phase.ENDED:
                 world.violate(f"I5: {target} never heard how {case} ended")
 
     def _there(self, case: str, target: str, said: Message) -> None:
         world = self.world
-        world.happened["judged: shown at rest"] += 1
+        world.happened["I3"] += 1
         if self._excused(case, target):
             return
         if target in BOARDS:

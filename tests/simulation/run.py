@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
 from tests.simulation.acts import happens
 from tests.simulation.broker import SimBroker
-from tests.simulation.history import ACTIVE, History
+from tests.simulation.history import ACTIVE, History, Message
 from tests.simulation.judge import Judge
 from tests.simulation.loop import SimLoop, Stuck
 from tests.simulation.machine import Machine, SimDatabase
@@ -22,14 +24,17 @@ _OPEN = "SELECT count(*) FROM postings WHERE claim IS NOT NULL OR (due IS NOT NU
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a history: the first thing that was wrong (empty: all held), and the tale."""
+    """What came of a history: what was wrong (empty: all held), the tale, and what happened how often."""
 
     history: History
     wrong: tuple[str, ...]
     trace: tuple[tuple[float, str], ...]
-    callbacks: int
-    steps: int
-    virtual: float
+    counts: Counter[str]
+
+    @property
+    def broken(self) -> str:
+        """Name the invariant that was broken first: I1 to I7, or ``--`` for a process that died and the like."""
+        return self.wrong[0][:2] if self.wrong and self.wrong[0][:1] == "I" else "--" if self.wrong else ""
 
     def tale(self) -> str:
         """Tell what happened, line by line."""
@@ -61,7 +66,42 @@ def run(history: History) -> Verdict:
         world.violate("I2: nothing is left that could ever happen, and it is not over")
     wrong, trace = tuple(world.wrong), tuple(world.trace)
     loop.bury()
-    return Verdict(history, wrong, trace, loop.callbacks, sum(world.calls.values()), loop.time())
+    return Verdict(history, wrong, trace, _count(machine))
+
+
+def _count(machine: Machine) -> Counter[str]:
+    """Count what the page at the end tells."""
+    world, look = machine.world, machine.database.raw.execute
+    counts = world.happened
+    counts["histories"] += 1
+    counts["seconds"] += int(world.loop.time())
+    counts["awaits"] += world.loop.callbacks
+    counts["kills"] += sum(process.dead for process in machine.processes)
+    counts["postings"] += look("SELECT count(*) FROM postings").fetchone()[0]
+    counts["steps"] += sum(world.calls.values())
+    for result, count in look("SELECT result, count(*) FROM journal GROUP BY result"):
+        counts[f"result: {result}"] += count
+    lost = "SELECT count(*) FROM journal WHERE error = 'the worker stopped during this step'"
+    counts["taken over"] += look(lost).fetchone()[0]
+    for verdict, count in look("SELECT verdict, count(*) FROM events GROUP BY verdict"):
+        counts[f"event: {verdict}"] += count
+    counts.update(_order(world.history.messages))
+    return counts
+
+
+def _order(messages: Iterable[Message]) -> Counter[str]:
+    """Count the events that came, came again, came after a later one of their case, and the cases that began with their end."""
+    counts: Counter[str] = Counter()
+    latest: dict[str, int] = {}
+    names: set[str] = set()
+    for one in sorted(messages, key=lambda one: one.at):
+        counts["events"] += 1
+        counts["events twice"] += one.name in names
+        counts["events late"] += one.rank < latest.get(one.case, 0)
+        counts["endings first"] += one.case not in latest and one.kind == "ended"
+        names.add(one.name)
+        latest[one.case] = max(latest.get(one.case, 0), one.rank)
+    return counts
 
 
 async def _play(machine: Machine, judge: Judge) -> None:
