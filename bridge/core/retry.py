@@ -39,8 +39,8 @@ class Timing:
 class Done:
     """A step that ran: what it did, and what came of it (``None``: it was asked for nothing).
 
-    ``since``: when something was last sent there, in seconds since the epoch; later than now when the clock that said so
-    was ahead, and then no wait is counted from it.
+    ``since``: when something was last sent there, in seconds since the epoch. It is later than now when the clock that
+    told it was ahead: then no wait is counted from it.
     """
 
     step: Step

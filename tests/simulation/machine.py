@@ -241,7 +241,7 @@ class Bridge:
             on_step=lambda work, finished: None,
             random=random,
             clock=self.clock,
-            poll=2.0,
+            poll=4.0,
         )
         photos = PhotoDesk(self.way, intake, SimPhotos(machine.world), self.clock)  # type: ignore[arg-type]
         self.bell += [dispatcher.wake, photos.wake]
