@@ -54,7 +54,7 @@ def lock_case(connection: Connection, name: str) -> Case:
     """Load a case, making it if it is new; nobody else changes it until this transaction ends."""
     row = connection.execute(_LOCKED_CASE, {"name": name}).first()
     if row is None:
-        blank = {"id": name, "standing": Standing.OPEN.value, "registers": _dump(Registers())}
+        blank = {"id": name, "standing": Standing.OPEN.value, "registers": dump_registers(Registers())}
         connection.execute(insert_new(connection, schema.cases), blank)
         row = connection.execute(_LOCKED_CASE, {"name": name}).one()
     return _case(row)
@@ -72,7 +72,8 @@ def _case(row: Any) -> Case:
     return Case(row.id, registers, Standing(row.standing), row.revision, row.worded, expires)
 
 
-def _dump(registers: Registers) -> str:
+def dump_registers(registers: Registers) -> str:
+    """Write the memory of a case for its column."""
     return _REGISTERS.dump_json(registers, exclude_none=True).decode()
 
 
@@ -88,7 +89,7 @@ def save_case(connection: Connection, after: Case, now: datetime) -> None:
         "headline": contents.one_line(alert.info[0].headline or alert.info[0].description)[:200] if alert else "",
         "revision": after.revision,
         "worded": after.worded,
-        "registers": _dump(after.registers),
+        "registers": dump_registers(after.registers),
         "expires": after.expires.timestamp() if after.expires else None,
         "opened": opened.time.timestamp() if opened else 0.0,
         "changed": now.timestamp(),
