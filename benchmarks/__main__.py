@@ -15,12 +15,14 @@ from typing import Any
 
 from benchmarks import page
 from benchmarks.contenders import Arena, open_boards
+from benchmarks.growth import growth
 from benchmarks.idle import idle
 from benchmarks.intake import intake
 from benchmarks.machine import describe
 from benchmarks.mails import mails
 from benchmarks.measure import fan_outs, latency
 from benchmarks.processes import Failed
+from benchmarks.workers import workers
 
 Options = argparse.Namespace
 Results = dict[str, Any]
@@ -30,6 +32,8 @@ PARTS: dict[str, Callable[[Arena, Options], Awaitable[Results]]] = {
     "boards": lambda arena, given: fan_outs(arena, given.boards, given.repeat),
     "mails": lambda arena, given: mails(arena, given.mails),
     "intake": lambda arena, given: intake(arena, given.intake),
+    "workers": lambda arena, given: workers(arena, given.shared, 2),
+    "growth": lambda arena, given: growth(arena, given.sizes, given.fixed, given.cases),
     "idle": lambda arena, given: idle(arena, given.seconds, given.starts),
 }
 
@@ -64,6 +68,13 @@ def _options() -> Options:
     parser.add_argument("--repeat", type=int, default=3, help="times the fan-out is measured (default: 3)")
     parser.add_argument("--mails", type=int, default=100_000, help="readers of the mailing (default: 100000)")
     parser.add_argument("--intake", type=int, default=10_000, help="events that wait in the queue (default: 10000)")
+    parser.add_argument("--shared", type=int, default=5_000, help="boards for one and two workers (default: 5000)")
+    sizes = [1_000, 10_000, 100_000, 1_000_000]
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=sizes, help="postings of history (default: up to a million)"
+    )
+    parser.add_argument("--fixed", type=int, default=1_000, help="boards on each of these stores (default: 1000)")
+    parser.add_argument("--cases", type=int, default=40, help="cases for the latency there (default: 40)")
     parser.add_argument("--seconds", type=float, default=10.0, help="time the idle bridge is watched (default: 10)")
     parser.add_argument("--starts", type=int, default=5, help="times the bridge is started (default: 5)")
     parser.add_argument("--home", help="where the stores stand meanwhile; choose the disk (default: $TMPDIR)")

@@ -15,10 +15,12 @@ BOARDS_AIM = 0.7  # times the bare loop, at least
 MAILS_AIM = 0.8
 INTAKE_AIM = 0.5
 MEMORY_AIM = 250.0  # MB, less than
+WORKERS_AIM = 1.5  # times one worker, at least, where cores allow
+GROWTH_AIM = 1.3  # times the cost on the smallest store, at most: what "flat" is taken to mean
 READY_AIM = 2.0  # seconds, less than
 IDLE_AIM = 2.0  # percent of one core, at most: what "near zero" is taken to mean
 
-SIZES = {"boards": 10_000, "mails": 100_000, "intake": 10_000}  # what the aims speak of
+SIZES = {"boards": 10_000, "mails": 100_000, "intake": 10_000, "growth": 1_000_000}  # what the aims speak of
 
 Part = Mapping[str, Any]
 Row = Sequence[str]
@@ -83,6 +85,49 @@ def _intake(part: Part) -> list[Row]:
     ]
 
 
+def demands(part: Part) -> dict[str, float]:
+    """Give the processor time of one request at each program, in seconds, as measured with one worker."""
+    one = part["rounds"][0]
+    return {name: seconds / (2 * part["boards"]) for name, seconds in one["cpu"].items()}
+
+
+def bound(part: Part, workers: int, cores: int) -> float:
+    """Give the most requests a second that so many workers on so many cores can make: asymptotic bounds.
+
+    A worker is bound by its one interpreter, the boards by theirs, and all together by the cores (Denning and Buzen,
+    The Operational Analysis of Queueing Network Models, 1978).
+    """
+    each = demands(part)
+    return min(workers / each["bridge"], 1 / each["boards"], cores / sum(each.values()))
+
+
+def speed_up(part: Part) -> float:
+    """Give how many times faster the most workers were than one."""
+    return float(part["rounds"][0]["seconds"] / part["rounds"][-1]["seconds"])
+
+
+def _workers(part: Part) -> list[Row]:
+    rates = [f"{2 * part['boards'] / one['seconds']:,.0f} requests/s" for one in part["rounds"]]
+    allowed = bound(part, 2, part["cores"]) / bound(part, 1, part["cores"])
+    times = speed_up(part)
+    met = "met" if times >= WORKERS_AIM else f"{part['cores']} cores allow {allowed:.2f}×"
+    return [("one worker : two, on PostgreSQL", rates[0], rates[-1], f"{times:.2f}×", f"≥ {WORKERS_AIM:g}×", met)]
+
+
+def slope(part: Part, figure: str) -> float:
+    """Give how many times more something costs on the largest store than on the smallest."""
+    return float(part["rounds"][-1][figure] / part["rounds"][0][figure])
+
+
+def _growth(part: Part) -> list[Row]:
+    first, last = part["rounds"][0], part["rounds"][-1]
+    costs = [f"{one['cpu'] * 1e6 / (2 * part['boards']):,.0f} µs" for one in (first, last)]
+    times = slope(part, "cpu")
+    whole = last["postings"] >= SIZES["growth"]
+    what = f"cost of a posting on {first['postings']:,} : {last['postings']:,} rows"
+    return [(what, *costs, f"{times:.2f}×", f"≤ {GROWTH_AIM:g}×", _word(times <= GROWTH_AIM, whole))]
+
+
 def _idle(part: Part) -> list[Row]:
     ready = statistics.median(part["ready"])
     return [
@@ -108,5 +153,7 @@ _ROWS: dict[str, Callable[[Part], list[Row]]] = {
     "boards": _boards,
     "mails": _mails,
     "intake": _intake,
+    "workers": _workers,
+    "growth": _growth,
     "idle": _idle,
 }

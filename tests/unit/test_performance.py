@@ -23,6 +23,18 @@ def mailing(who: str, rate: float, received: int = 100_000) -> dict[str, Any]:
     return {"who": who, "received": received, **figures}
 
 
+def working(count: int, seconds: float) -> dict[str, Any]:
+    """Invent a fan-out by so many workers; one request costs the bridge 600 µs and the others 400 µs."""
+    cpu = {"bridge": 6.0, "PostgreSQL": 2.0, "RabbitMQ": 1.0, "boards": 1.0}
+    return {"workers": count, "seconds": seconds, "cpu": cpu}
+
+
+def grown(postings: int, cpu: float) -> dict[str, Any]:
+    """Invent a store of some size."""
+    figures = {"bytes": postings * 1000, "filled": 1.0, "ready": 1.0, "shown": 9.0, "gone": 9.0, "seconds": 2.0}
+    return {"postings": postings, "cpu": cpu, **figures}
+
+
 @pytest.fixture
 def found() -> dict[str, Any]:
     """Results in which the bridge is twice as slow at everything."""
@@ -42,6 +54,12 @@ def found() -> dict[str, Any]:
             "rounds": [mailing("bare", 2000.0), mailing("bridge", 1000.0)],
         },
         "intake": {"events": 10_000, "prefetch": 32, "rounds": rounds},
+        "workers": {
+            "boards": 5_000,
+            "cores": 2,
+            "rounds": [working(1, 10.0), working(2, 8.0)],
+        },
+        "growth": {"boards": 1_000, "cases": 40, "rounds": [grown(1_000, 1.0), grown(1_000_000, 1.2)]},
         "idle": {"ready": [1.0, 1.5, 3.0], "seconds": 10.0, "percent": 0.5, "wake_ups": 20.0},
     }
     return {"machine": {"processor": "invented"}, "parts": {name: {**part, "took": 1} for name, part in parts.items()}}
@@ -55,6 +73,17 @@ def test_every_aim_is_judged_by_its_figure(found: dict[str, Any]) -> None:
     assert words["100,000 mails to `smtp-sink`"] == ("0.50×", "**not met**")
     assert words["10,000 events taken in (X)"] == ("0.50×", "met")
     assert words["start → ready"] == ("", "met")
+
+
+def test_the_model_is_bound_by_the_scarcest_thing(found: dict[str, Any]) -> None:
+    """One worker is bound by itself, two by two cores, and many on many cores by the boards."""
+    part = found["parts"]["workers"]
+    assert verdicts.bound(part, 1, 2) == pytest.approx(1 / 600e-6)
+    assert verdicts.bound(part, 2, 2) == pytest.approx(2 / 1000e-6)
+    assert verdicts.bound(part, 100, 100) == pytest.approx(1 / 100e-6)
+    words = {row[0]: (row[3], row[5]) for row in verdicts.rows(found)}
+    assert words["one worker : two, on PostgreSQL"] == ("1.25×", "2 cores allow 1.20×")
+    assert words["cost of a posting on 1,000 : 1,000,000 rows"] == ("1.20×", "met")
 
 
 def test_a_smaller_run_meets_no_aim(found: dict[str, Any]) -> None:
@@ -89,7 +118,7 @@ def test_every_chart_is_well_formed_and_shows_its_figures(found: dict[str, Any])
             assert 0 <= float(text.get("y", "-1")) <= height
     assert "2,000" in drawn["mails.svg"]
     assert "aim 0.8×" in drawn["mails.svg"]
-    assert set(drawn) == {f"{name}.svg" for name in ("latency", "boards", "mails", "intake")}
+    assert set(drawn) == {f"{name}.svg" for name in ("latency", "boards", "mails", "intake", "workers", "growth")}
     assert all(f"performance/{name}" in page.render(found) for name in drawn)
 
 
