@@ -34,7 +34,7 @@ check: lint test ## everything that CI checks: lint and test
 simulate: .venv/.dev ## play days of faults in virtual time (SEEDS=2000 FIRST=0)
 	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),500) --first $(or $(FIRST),0)
 
-bench: .venv/.dev services ## measure latency, throughput and memory beside bare versions
+bench: .venv/.dev services ## measure speed beside bare programs and others; ARGS=--write keeps the page
 	@scripts/with-services $(BIN)/python -m benchmarks $(ARGS)
 
 services: ## start a RabbitMQ and a PostgreSQL for tests (data in .services/)
