@@ -116,7 +116,8 @@ class Intake:
         stamp, policy = now.timestamp(), self._policy()
         deadline = stamp + self._photo_wait
         photo = photos.want_photo(connection, case, stamp, deadline)
-        plan = plan_open(case, policy, wishes.existing_postings(connection, case.id), photo)
+        held = wishes.held_targets(connection, case.id)
+        plan = plan_open(case, policy, wishes.existing_postings(connection, case.id), photo, held)
         wishes.apply_wishes(connection, case, plan, policy.adapters, stamp, deadline)
         wishes.keep_decisions(connection, case, plan.judged, policy.digest, stamp)
         if self._tell:
@@ -188,11 +189,13 @@ class Intake:
         return await self.accept(event)
 
     async def hold(self, case: str, target: str) -> None:
-        """Take a case off one target, as an operator, and keep it off."""
-        now = self._clock().timestamp()
-        changed = await self._write(lambda connection: wishes.hold_posting(connection, case, target, now))
-        if not changed:
-            raise InvalidInput(
-                f"target: {target!r} shows nothing of case {case!r} and is not meant to;"
-                " allowed: a target that its status does not call refused (niet hier)"
-            )
+        """Take a case off one target, as an operator, and keep it off; or never let it go there."""
+        await self._write(lambda connection: self._hold(connection, case, target))
+
+    def _hold(self, connection: Connection, case: str, target: str) -> None:
+        if cases.find_case(connection, case) is None:
+            raise BridgeError(f"case: {case!r} is not known")
+        taken_away = wishes.hold_posting(connection, case, target, self._clock().timestamp())
+        if not taken_away and target not in {one.id for one in self._policy().targets}:
+            raise InvalidInput(f"target: {target!r} is not known; allowed: a target of targets.yaml, or of this case")
+        wishes.keep_hold(connection, case, target)

@@ -18,7 +18,8 @@ SERVES = "schema_serves"  # the fact that names the oldest revision whose progra
 _LOCK = 0x62757267  # of pg_advisory_lock: any number that nobody else uses
 
 
-def _config(connection: Connection | None = None) -> Config:
+def alembic_config(connection: Connection | None = None) -> Config:
+    """Tell Alembic where the migrations are, and on which connection they run."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")
@@ -33,7 +34,7 @@ def upgrade(connection: Connection) -> None:
     found = version(connection)
     if _is_newer(found):
         raise BridgeError(f"the database has the newer schema {found}; install the version of the bridge that made it")
-    command.upgrade(_config(connection), "head")
+    command.upgrade(alembic_config(connection), "head")
 
 
 def version(connection: Connection) -> str | None:
@@ -43,12 +44,12 @@ def version(connection: Connection) -> str | None:
 
 def head() -> str:
     """Name the version of the schema that this program needs."""
-    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+    return ScriptDirectory.from_config(alembic_config()).get_current_head() or ""
 
 
 def known_versions() -> frozenset[str]:
     """Name every version of the schema that this program has heard of."""
-    return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+    return frozenset(script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions())
 
 
 def _is_newer(found: str | None) -> bool:

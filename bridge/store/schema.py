@@ -225,6 +225,14 @@ notices = Table(
     _text("body"),
 )
 
+# Targets that an operator keeps a case off, whatever is posted there, now or later.
+holds = Table(
+    "holds",
+    metadata,
+    Column("case_id", String(255), primary_key=True),
+    Column("target", String(100), primary_key=True),
+)
+
 # The processes that share a PostgreSQL, by the database's clock. An embedded store has none.
 workers = Table(
     "workers",

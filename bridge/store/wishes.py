@@ -26,6 +26,7 @@ _EXISTING = select(
     *(_p.id, _p.desired, _p.content, _p.revision, _p.reason),
     *(_p.applied, _p.applied_photo, _p.carried, _p.claim, _p.held),
 ).where(_p.case_id == bindparam("name"))
+_HELD = select(schema.holds.c.target).where(schema.holds.c.case_id == bindparam("name"))
 _NEXT_PLAN = update(schema.cases).where(_c.id == bindparam("name")).values(plan=_c.plan + 1, policy=bindparam("policy"))
 _PLAN = select(_c.plan).where(_c.id == bindparam("name"))
 
@@ -140,6 +141,16 @@ def hold_posting(connection: Connection, name: str, target: str, now: float) -> 
     values = {"desired": Desired.GONE.value, "held": True, "reason": Reason.OPERATOR.value, "ending": False}
     changed = update(schema.postings).where(mine).values(values).values(content="", photo="")
     return connection.execute(changed.values(desired_at=now, due=_due_now(now), priority=URGENT)).rowcount
+
+
+def keep_hold(connection: Connection, name: str, target: str) -> None:
+    """Remember that a case is to stay off a target: it may move, or be allowed only later."""
+    connection.execute(insert_new(connection, schema.holds), {"case_id": name, "target": target})
+
+
+def held_targets(connection: Connection, name: str) -> frozenset[str]:
+    """Name the targets that an operator keeps a case off."""
+    return frozenset(connection.scalars(_HELD, {"name": name}))
 
 
 def groups(connection: Connection, name: str) -> list[Group]:
