@@ -59,7 +59,7 @@ def load_policy(
     """Read targets, rules and templates; raise ``InvalidInput`` with every fault of all three."""
     problems: list[str] = []
     targets = _collect(problems, lambda: load_targets(loaded, types, capabilities), [])
-    rules = _collect(problems, lambda: _load_rules(loaded), RuleFile(rules=()))
+    rules = _collect(problems, lambda: load_rules(loaded), RuleFile(rules=()))
     templates = _collect(problems, lambda: Templates(_templates_path(loaded)), None)
     if problems or templates is None:
         raise InvalidInput(*problems)
@@ -81,7 +81,8 @@ def _templates_path(loaded: Loaded) -> Path:
     return loaded.path(loaded.settings.templates) if loaded.settings.templates else PACKAGED / "templates"
 
 
-def _load_rules(loaded: Loaded) -> RuleFile:
+def load_rules(loaded: Loaded) -> RuleFile:
+    """Read ``rules.yaml``; raise ``InvalidInput`` with every fault."""
     path = loaded.path(loaded.settings.rules) if loaded.settings.rules else PACKAGED / "rules.yaml"
     try:
         found = RuleFile.model_validate(read_yaml(path) or {})

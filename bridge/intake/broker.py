@@ -19,6 +19,7 @@ from typing import Any, Protocol, Self
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, InvalidFrameError, PublishError
+from aiormq.abc import DeliveredMessage
 from pydantic import SecretStr
 from yarl import URL
 
@@ -27,6 +28,7 @@ from bridge.core.errors import BridgeError, InvalidInput
 Channel = AbstractChannel
 Delivery = AbstractIncomingMessage
 Message = aio_pika.Message
+Delivered = DeliveredMessage
 
 CONNECT_TIMEOUT = 15.0  # seconds, for opening a connection and for the topology each
 TIMEOUT = 10.0  # seconds, for everything else
@@ -39,8 +41,8 @@ NO_LIMIT = 1_000_000_000
 # What the broker adds, obeys on every publication (CC, BCC), or counts anew.
 _BROKERS_OWN = frozenset({"CC", "BCC", "x-delivery-count", "x-acquired-count"})
 
-_UNDECODABLE = (InvalidFrameError, ValueError, RecursionError)
-_FAILURES = (*CONNECTION_EXCEPTIONS, *_UNDECODABLE)
+UNDECODABLE = (InvalidFrameError, ValueError, RecursionError)
+_FAILURES = (*CONNECTION_EXCEPTIONS, *UNDECODABLE)
 
 for _name in ("aio_pika", "aiormq", "pamqp"):
     logging.getLogger(_name).setLevel(
@@ -202,6 +204,26 @@ def _quorum(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {"x-queue-type": "quorum", **arguments}
 
 
+def received(delivered: Delivered) -> Delivery:
+    """Make a message of what the broker delivered.
+
+    The library raises over two properties that a publisher may fill with anything where the broker does not look, and
+    the message would hang unanswered, in the place of another: both say nothing to us.
+    """
+    properties = delivered.header.properties
+    if properties.delivery_mode not in (None, *aio_pika.DeliveryMode):
+        properties.delivery_mode = None
+    if not (properties.expiration or "0").isdecimal():
+        properties.expiration = None
+    return aio_pika.IncomingMessage(delivered)
+
+
+async def take_one(channel: Channel, name: str) -> Delivery | None:
+    """Take the next message of a queue, to be answered like a delivered one; ``None`` when there is none."""
+    delivered = await (await channel.get_underlay_channel()).basic_get(name)
+    return received(delivered) if delivered.delivery_tag else None
+
+
 class Subscription:
     """One consumer on one connection. ``over`` is set when it takes no more: lost, or stopped."""
 
@@ -224,19 +246,19 @@ class Subscription:
         return subscription
 
     async def _consume(self, channel: Channel, prefetch: int, take: Callable[[Delivery, asyncio.Event], None]) -> None:
-        async def pass_on(message: Delivery) -> None:
-            take(message, self.over)
+        async def pass_on(delivered: Delivered) -> None:
+            take(received(delivered), self.over)
 
         async with Talk(self._queue):
             channel.close_callbacks.add(self._on_close)
-            (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(self._on_cancel)
+            below = await channel.get_underlay_channel()
+            below.on_consumer_cancel_callbacks.add(self._on_cancel)
             await channel.set_qos(prefetch)  # of each consumer: quorum queues refuse a global one
-            source = await channel.get_queue(self._queue.name, ensure=False)
-            tag = await source.consume(pass_on)
-        self._cancel = lambda: source.cancel(tag)
+            consuming = await below.basic_consume(self._queue.name, pass_on)
+        self._cancel = lambda: below.basic_cancel(str(consuming.consumer_tag))
 
     def _on_close(self, _channel: object, error: BaseException | None) -> None:
-        self.undecodable = isinstance(error, _UNDECODABLE)
+        self.undecodable = isinstance(error, UNDECODABLE)
         self._lost(f"{type(error).__name__}: {one_line(str(error))}" if error else "the broker closed the connection")
 
     def _on_cancel(self, _frame: object) -> None:

@@ -26,6 +26,7 @@ from bridge.intake.broker import (
     linked,
     one_line,
     publish,
+    take_one,
 )
 from bridge.intake.senders import copy_for
 
@@ -116,8 +117,7 @@ async def _held(settings: Queue) -> AsyncIterator[tuple[Channel, list[Delivery]]
 
 async def _next(channel: Channel, settings: Queue) -> Delivery | None:
     async with Talk(settings):
-        queue = await channel.get_queue(dead_queue(settings), ensure=False)
-        return await queue.get(fail=False, timeout=None)
+        return await take_one(channel, dead_queue(settings))
 
 
 async def _put_back(channel: Channel, settings: Queue, letter: Delivery) -> None:
