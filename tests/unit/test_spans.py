@@ -130,7 +130,7 @@ def test_the_span_of_a_step() -> None:
     with step_span(tracer, work(Step.PUBLISH)):
         [(name, parent, kind, facts)] = tracer.asked
     assert (name, parent, kind) == ("publish sign", TRACE, "client")
-    assert facts == {"case": "zaak", "posting": "p" * 26, "target": "bord", "channel": "sign", "step": "publish"}
+    assert facts == {"case": "zaak", "target": "bord", "channel": "sign", "step": "publish"}
 
 
 def test_the_adapter_gets_the_place_of_the_step() -> None:
