@@ -27,7 +27,7 @@ from opentelemetry.trace import Tracer as OtelTracer
 from opentelemetry.trace.propagation import set_span_in_context
 
 from bridge import __version__
-from bridge.core.trace import Kind, Trace, Tracer
+from bridge.core.trace import Kind, Silent, Trace, Tracer
 from bridge.settings import TracingSettings
 
 QUEUE = 8_192  # spans that wait at most: a fan-out to some thousands of boards, some megabytes
@@ -82,7 +82,9 @@ class _Tracer:
     def __init__(self, tracer: OtelTracer) -> None:
         self._tracer = tracer
 
-    def span(self, name: str, parent: Trace | None, kind: Kind, /, **facts: str | int) -> _Span:
+    def span(self, name: str, parent: Trace | None, kind: Kind, /, **facts: str | int) -> _Span | Silent:
+        if parent and not parent.is_sampled:
+            return Silent(parent)  # passed on as it came, which costs nothing
         attributes = {f"burgernet.{key}": value for key, value in facts.items()}
         return _Span(self._tracer.start_span(name, _context(parent), _KINDS[kind], attributes))
 
@@ -123,7 +125,7 @@ def _context(parent: Trace | None) -> Context:
         int(parent.id, 16),
         int(parent.parent[36:52], 16),
         is_remote=True,
-        trace_flags=TraceFlags(int(parent.parent[53:], 16)),
+        trace_flags=TraceFlags(TraceFlags.SAMPLED),
         trace_state=TraceState.from_header([parent.state]),
     )
     return set_span_in_context(NonRecordingSpan(context), Context())

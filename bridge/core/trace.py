@@ -37,6 +37,11 @@ class Trace:
         return self.parent[3:35]
 
     @property
+    def is_sampled(self) -> bool:
+        """Whether whoever began the trace wants it to be kept."""
+        return self.parent.endswith("1")
+
+    @property
     def headers(self) -> dict[str, str]:
         """The headers (of HTTP or AMQP), or attributes of a CloudEvent, that carry it."""
         return {PARENT: self.parent} | ({STATE: self.state} if self.state else {})
@@ -106,10 +111,11 @@ class Tracer(Protocol):
         ...
 
 
-class _Nothing:
-    """The span of a bridge that does not trace; one for all."""
+class Silent:
+    """A span that nobody is told of; what it causes belongs where it belongs itself."""
 
-    trace: Trace | None = None
+    def __init__(self, trace: Trace | None = None) -> None:
+        self.trace = trace
 
     def __enter__(self) -> Span:
         return self
@@ -128,9 +134,9 @@ class _Nothing:
 
 
 class _Untraced:
-    def span(self, _name: str, _parent: Trace | None, _kind: Kind, /, **_facts: str | int) -> _Nothing:
+    def span(self, _name: str, _parent: Trace | None, _kind: Kind, /, **_facts: str | int) -> Silent:
         return _NOTHING
 
 
-_NOTHING = _Nothing()
+_NOTHING = Silent()
 UNTRACED: Tracer = _Untraced()

@@ -18,7 +18,6 @@ def step_span(tracer: Tracer, work: Work) -> AbstractContextManager[Span]:
         posting.trace,
         "client",
         case=posting.case,
-        posting=posting.id,
         target=posting.target.id,
         channel=work.channel,
         step=work.step.value,

@@ -102,8 +102,9 @@ class Intake:
     def _change(
         self, connection: Connection, before: Case, after: Case, now: datetime, trace: Trace | None = None
     ) -> None:
-        cases.save_case(connection, after, now, trace)
-        if (after.revision, after.standing) == (before.revision, before.standing):
+        stands = (after.revision, after.standing) == (before.revision, before.standing)
+        cases.save_case(connection, after, now, None if stands else trace)
+        if stands:
             return
         if after.standing is Standing.OPEN:
             if before.standing is Standing.ENDED and before.revision:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
@@ -13,52 +13,13 @@ from bridge.core.retry import Done, is_news
 from bridge.core.trace import Trace
 from bridge.dispatch.spans import in_trace, step_span, tell
 from bridge.store.rows import Finished, Work
+from tests.unit.recorder import Recorded, Recorder
 from tests.unit.samples import target
 
 TRACE = Trace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
 CONTENT = Content(
     case="zaak", revision=3, phase=Phase.OPENED, language="nl", subject="Vermist", text="Wat niemand mag lezen"
 )
-
-
-class Recorded:
-    """A span that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.trace: Trace | None = TRACE
-        self.facts: dict[str, str | int] = {}
-        self.why = ""
-        self.told = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-    def note(self, **facts: str | int) -> None:
-        """Keep facts."""
-        self.facts |= facts
-
-    def fail(self, why: str) -> None:
-        """Keep why."""
-        self.why = why
-
-    def forget(self) -> None:
-        """Keep that it is not told."""
-        self.told = False
-
-
-class Recorder:
-    """A tracer that keeps the spans that it is asked for."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[Any, ...]] = []
-
-    def span(self, *asked: Any, **facts: str | int) -> Recorded:
-        """Begin a span."""
-        self.asked.append((*asked, facts))
-        return Recorded()
 
 
 def work(step: Step, **state: Any) -> Work:
@@ -70,7 +31,7 @@ def work(step: Step, **state: Any) -> Work:
 
 def told(one: Work, result: Receipt | Observation | AdapterError | None) -> Recorded:
     """Tell of a step."""
-    span = Recorded()
+    span = Recorder().span("a step", TRACE, "client")
     tell(span, Finished(one, Done(one.step, one.content, one.content_id, one.ending, result), 0.1))
     return span
 
@@ -128,9 +89,9 @@ def test_the_span_of_a_step() -> None:
     """It lies under the event that caused it, names what is done where, and holds no text and no address."""
     tracer = Recorder()
     with step_span(tracer, work(Step.PUBLISH)):
-        [(name, parent, kind, facts)] = tracer.asked
-    assert (name, parent, kind) == ("publish sign", TRACE, "client")
-    assert facts == {"case": "zaak", "posting": "p" * 26, "target": "bord", "channel": "sign", "step": "publish"}
+        [span] = tracer.spans
+    assert (span.name, span.parent, span.kind) == ("publish sign", TRACE, "client")
+    assert span.facts == {"case": "zaak", "target": "bord", "channel": "sign", "step": "publish"}
 
 
 def test_the_adapter_gets_the_place_of_the_step() -> None:
