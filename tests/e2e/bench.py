@@ -82,6 +82,7 @@ class Bench:
         self.targets: list[dict[str, Any]] = []
         self.bridges: list[Running] = []
         self.answers: list[Answer] = []
+        self.before: tuple[str, ...] = ()  # words before the bridge's own
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
         self.environment |= {"FB_TOKEN": TOKEN, "BOARD_SECRET": SECRET}
         self.settings: dict[str, dict[str, Any]] = {
@@ -168,7 +169,7 @@ class Bench:
         """Start a bridge, and wait until it is ready."""
         self.write()
         log = self.folder / f"bridge-{len(self.bridges)}.log"
-        bridge = await Running.start(self.folder, self.environment, log)
+        bridge = await Running.start(self.folder, self.environment, log, self.before)
         self.bridges.append(bridge)
         if ready:
             await bridge.ready()
