@@ -166,7 +166,8 @@ def control(broker: RabbitMQ, arguments: Sequence[str]) -> int:
     if broker.foreign_url:
         print(f"services: {broker.name} is named in {broker.variable}; only one's own is touched", file=sys.stderr)
         return 2
-    return broker.control(arguments)
+    broker.control(*arguments)
+    return 0
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -107,7 +107,7 @@ def _restore(sink: Connection, source: Connection, revise: Revise | None) -> dic
 
 
 def _copy(source: Connection, sink: Connection, table: Table, revise: Revise | None = None) -> int:
-    """Copy a table, a few rows at a time, as the tuples that they are: to name each value takes longer than to copy it."""
+    """Copy a table, a few rows at a time, as tuples: to name each value takes longer than to copy it."""
     size, count = _FEW if table.name in _LARGE else _MANY, 0
     names = [column.name for column in table.columns]
     # All columns, in their order.

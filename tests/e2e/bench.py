@@ -82,6 +82,7 @@ class Bench:
         self.targets: list[dict[str, Any]] = []
         self.bridges: list[Running] = []
         self.answers: list[Answer] = []
+        self.before: tuple[str, ...] = ()  # words before the bridge's own
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
         self.environment |= {"FB_TOKEN": TOKEN, "BOARD_SECRET": SECRET}
         self.settings: dict[str, dict[str, Any]] = {
@@ -169,7 +170,7 @@ class Bench:
         self.write()
         log = self.folder / f"bridge-{len(self.bridges)}.log"
         words = [word for role in roles for word in ("--role", role)]
-        bridge = await Running.start(self.folder, self.environment, log, *words)
+        bridge = await Running.start(self.folder, self.environment, log, *words, before=self.before)
         self.bridges.append(bridge)
         if ready and roles and "web" not in roles:
             await bridge.until_logged("ready")
