@@ -246,7 +246,7 @@ def status(
 
 def _read(config: Path | None, look: Any) -> Any:
     async def work() -> Any:
-        database = bootstrap.open_database(_load(config))
+        database = bootstrap.open_existing(_load(config))
         try:
             await bootstrap.prepare(database)
             return await database.read(look)
