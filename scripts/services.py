@@ -161,6 +161,15 @@ def break_or_mend(server: Server, command: str, *, fsync: bool) -> int:
     return 0
 
 
+def control(broker: RabbitMQ, arguments: Sequence[str]) -> int:
+    """Run ``rabbitmqctl`` on a broker of ours: that is how tests make users."""
+    if broker.foreign_url:
+        print(f"services: {broker.name} is named in {broker.variable}; only one's own is touched", file=sys.stderr)
+        return 2
+    broker.control(*arguments)
+    return 0
+
+
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
@@ -172,6 +181,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         commands.add_parser(name)
     for name in ("stop", "start", "kill", "restart"):
         commands.add_parser(name).add_argument("server", choices=(RabbitMQ.name, Postgres.name))
+    control = commands.add_parser("rabbitmqctl", help="run rabbitmqctl on our broker")
+    control.add_argument("arguments", nargs=argparse.REMAINDER)
     return parser.parse_args(arguments)
 
 
@@ -181,7 +192,8 @@ def run(options: argparse.Namespace) -> int:
     with (HOME / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         state = State(HOME)
-        servers: list[Server] = [RabbitMQ(state), Postgres(state)]
+        broker = RabbitMQ(state)
+        servers: list[Server] = [broker, Postgres(state)]
         if options.command == "up":
             return up(servers, fsync=not options.no_fsync)
         if options.command == "status":
@@ -190,6 +202,8 @@ def run(options: argparse.Namespace) -> int:
             return down(servers)
         if options.command == "remove":
             return remove(servers, state)
+        if options.command == "rabbitmqctl":
+            return control(broker, options.arguments)
         chosen = next(server for server in servers if server.name == options.server)
         return break_or_mend(chosen, options.command, fsync=not options.no_fsync)
 

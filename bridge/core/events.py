@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -96,7 +97,7 @@ def parse_binary(headers: Mapping[str, Any], content_type: str, body: bytes) -> 
     """Read one CloudEvent in AMQP binary mode: attributes in ``cloudEvents:*`` or ``cloudEvents_*`` headers."""
     if content_type and not _is_json(content_type):
         raise InvalidInput(f"datacontenttype: {_show(content_type)} is not allowed; allowed: application/json")
-    attributes = {key[12:]: _plain(key[12:], value) for key, value in headers.items() if is_attribute(key)}
+    attributes = once([(key[12:], _plain(key[12:], value)) for key, value in headers.items() if is_attribute(key)])
     return _validate({"datacontenttype": "application/json", **attributes, "data": _read_data(body)})
 
 
@@ -146,11 +147,25 @@ def _read_json(body: bytes | str) -> Any:
     try:
         value = from_json(body.encode() if isinstance(body, str) else body, allow_inf_nan=False)
         json.dumps(value, allow_nan=False).encode()
+        json.loads(body, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
         raise InvalidInput(
             f"body: not JSON ({_one_line(str(error))}); allowed: one CloudEvent as a JSON object"
         ) from None
     return value
+
+
+def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Make the object of its names and values; raise ``InvalidInput`` for a name that stands twice.
+
+    Of two the last would win in silence here, and the first elsewhere: a checker before us may have read the other one.
+    """
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        name = next(key for key, count in counts.items() if count > 1)
+        raise InvalidInput(f"{_one_line(name)[:_SHOWN] or 'body'}: stands twice; allowed: every name once")
+    return fields
 
 
 def _read_data(body: bytes) -> Any:

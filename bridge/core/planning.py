@@ -6,7 +6,7 @@ and no target list: it goes to what is there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bridge.core import content as contents
@@ -74,12 +74,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What decides: the targets, the rules, what each adapter can do, and the templates."""
+    """What decides: the targets, the rules, what each adapter can do, and the templates.
+
+    ``digest`` changes when any of targets, rules and templates does.
+    """
 
     targets: Sequence[Target]
     rules: Sequence[Rule]
     adapters: Mapping[str, Capabilities]
     renderer: Renderer
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +94,17 @@ class PhotoState:
     coming: bool = False
 
 
-def plan_open(case: Case, policy: Policy, existing: Mapping[str, Existing], photo: PhotoState) -> Plan:
-    """Look at an open case: judge every target, and wish what differs from what is desired already."""
+def plan_open(
+    case: Case,
+    policy: Policy,
+    existing: Mapping[str, Existing],
+    photo: PhotoState,
+    held: Collection[str] = (),
+) -> Plan:
+    """Look at an open case: judge every target, and wish what differs from what is desired already.
+
+    ``held``: the targets that an operator keeps the case off, wherever they move.
+    """
     alert = case.registers.alert
     if alert is None:
         return Plan((), {}, ())
@@ -105,6 +118,8 @@ def plan_open(case: Case, policy: Policy, existing: Mapping[str, Existing], phot
         listed.add(name)
         before = existing.get(name)
         decision, info = judge.about(target)
+        if target.id in held:
+            decision = Decision(allowed=False, reason=Reason.OPERATOR)
         wish = None
         if decision.allowed and info:
             decision, wish = desk.wish(name, target, info, before, decision)

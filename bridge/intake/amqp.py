@@ -31,11 +31,12 @@ from bridge.intake.broker import (
     Subscription,
     Talk,
     address,
-    copy_of,
     event_message,
     failures,
     one_line,
+    own_user,
 )
+from bridge.intake.senders import check_sender, copy_for
 
 ERROR_HEADER = "x-bridge-error"
 TIME_HEADER = "x-bridge-time"
@@ -177,6 +178,7 @@ class AmqpIntake:
         """Accept an event in its turn. Handlers start in the order of arrival, and so queue for their turns in it."""
         try:
             event = read_event(message)
+            check_sender(message, event.source, self._queue)
         except InvalidInput as problem:
             await self._put_aside(message, problem, over)
             return
@@ -206,7 +208,7 @@ class AmqpIntake:
     async def _put_aside(self, message: Delivery, problem: InvalidInput, over: asyncio.Event) -> None:
         """Move what cannot be read to the dead letters, with the reason."""
         reason = {ERROR_HEADER: one_line(str(problem)), TIME_HEADER: datetime.now(UTC)}
-        letter = copy_of(message, without=lambda name: name in reason, extra=reason)
+        letter = copy_for(message, self._queue, without=lambda name: name in reason, extra=reason)
         try:
             await self._aside.publish(letter, self._queue.dead_exchange, self._queue.name)
         except BrokerError as error:
@@ -295,7 +297,7 @@ async def send_events(settings: Queue, events: Sequence[bytes | str]) -> None:
     checked = [(body, parse_structured(body)) for body in events]
     async with Publisher(settings, "send") as publisher:
         for body, event in checked:
-            message = event_message(body.encode() if isinstance(body, str) else body, event.id)
+            message = event_message(body.encode() if isinstance(body, str) else body, event.id, user=own_user(settings))
             await publisher.publish(message, settings.exchange, event.type.removeprefix("nl.burgernet."))
 
 

@@ -120,7 +120,7 @@ class StatusPublisher:
             },
             data,
         )
-        message = event_message(JSONFormat().write(event), name, trace)
+        message = event_message(JSONFormat().write(event), name, headers=trace)
         await publisher.publish(message, self._queue.status_exchange, f"posting.{what}", mandatory=False)
 
     def _failed(self, error: Exception) -> None:

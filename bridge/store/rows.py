@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -99,6 +100,15 @@ def state_of(row: Any) -> State:
     values[0], values[5] = Desired(values[0]), Applied(values[5])
     values[-1] = json.loads(values[-1]) if values[-1] else None
     return State(*values)
+
+
+def state_in(row: Mapping[str, Any]) -> State:
+    """Read the two halves of a posting from a row of the whole table."""
+    values = {column.name: row[column.name] for column in STATE}
+    handle = json.loads(values["handle"]) if values["handle"] else None
+    return State(
+        **values | {"desired": Desired(values["desired"]), "applied": Applied(values["applied"]), "handle": handle}
+    )
 
 
 def claim_row(work: Work) -> dict[str, Any]:

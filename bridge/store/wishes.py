@@ -26,7 +26,8 @@ _EXISTING = select(
     *(_p.id, _p.desired, _p.content, _p.revision, _p.reason),
     *(_p.applied, _p.applied_photo, _p.carried, _p.claim, _p.held),
 ).where(_p.case_id == bindparam("name"))
-_NEXT_PLAN = update(schema.cases).where(_c.id == bindparam("name")).values(plan=_c.plan + 1)
+_HELD = select(schema.holds.c.target).where(schema.holds.c.case_id == bindparam("name"))
+_NEXT_PLAN = update(schema.cases).where(_c.id == bindparam("name")).values(plan=_c.plan + 1, policy=bindparam("policy"))
 _PLAN = select(_c.plan).where(_c.id == bindparam("name"))
 
 
@@ -142,6 +143,16 @@ def hold_posting(connection: Connection, name: str, target: str, now: float) -> 
     return connection.execute(changed.values(desired_at=now, due=_due_now(now), priority=URGENT)).rowcount
 
 
+def keep_hold(connection: Connection, name: str, target: str) -> None:
+    """Remember that a case is to stay off a target: it may move, or be allowed only later."""
+    connection.execute(insert_new(connection, schema.holds), {"case_id": name, "target": target})
+
+
+def held_targets(connection: Connection, name: str) -> frozenset[str]:
+    """Name the targets that an operator keeps a case off."""
+    return frozenset(connection.scalars(_HELD, {"name": name}))
+
+
 def groups(connection: Connection, name: str) -> list[Group]:
     """Find the kinds, channels and languages of a case's postings, and what the refused ones were told."""
     t = schema.postings.c
@@ -217,11 +228,11 @@ def _keep_targets(connection: Connection, wanted: Sequence[Target]) -> None:
         connection.execute(insert_new(connection, schema.targets), rows)
 
 
-def keep_decisions(connection: Connection, after: Case, judged: Sequence[Judged], now: float) -> None:
-    """Store every decision of one look at the targets, with its reason."""
+def keep_decisions(connection: Connection, after: Case, judged: Sequence[Judged], policy: str, now: float) -> None:
+    """Store every decision of one look at the targets, with its reason; ``policy`` is the digest of what decided."""
+    connection.execute(_NEXT_PLAN, {"name": after.id, "policy": policy})
     if not judged:
         return
-    connection.execute(_NEXT_PLAN, {"name": after.id})
     plan = connection.scalar(_PLAN, {"name": after.id})
     words: dict[tuple[str, str, str], str] = {}  # few reasons, many targets
     rows = [

@@ -65,9 +65,10 @@ class Bench:
         self.now = NOW.timestamp()
         self.targets: Sequence[Target] = targets
         self.rules: Sequence[Rule] = (rule("alles"),)
+        self.digest = ""
         self.intake = Intake(
             database,
-            lambda: Policy(self.targets, self.rules, ADAPTERS, PlainTexts()),
+            lambda: Policy(self.targets, self.rules, ADAPTERS, PlainTexts(), self.digest),
             max_lifetime=timedelta(hours=4),
             photo_wait=0.0,
             tell=True,

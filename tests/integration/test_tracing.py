@@ -157,11 +157,11 @@ async def test_an_environment_that_switches_it_off(collector: Collector, monkeyp
 LOADED = """
 import asyncio, json, sys
 from pathlib import Path
-from bridge import bootstrap, cli
+from bridge import assembly, cli
 from bridge.settings import load_settings
 
 async def loaded(file):
-    async with bootstrap.assembled(load_settings(Path(file))) as (bridge, service):
+    async with assembly.assembled(load_settings(Path(file))) as (bridge, service):
         return [name for name in sys.modules if name.split(".")[0] in ("opentelemetry", "requests", "google")]
 
 print(json.dumps([asyncio.run(loaded(file)) for file in sys.argv[1:]]))
