@@ -13,21 +13,26 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar
 import typer
 from rich.console import Console
 
-from bridge import __version__, bootstrap, logs, questions, show
+from bridge import __version__, assembly, bootstrap, logs, questions, show
 from bridge.core.errors import BridgeError, InvalidInput
 from bridge.core.events import Event, Opened, Updated, json_schema, parse_structured
 from bridge.intake import dead_letters
 from bridge.intake.amqp import send_events
-from bridge.service import PartDied
+from bridge.service import PartDied, Role
 from bridge.settings import Loaded, load_settings
 from bridge.store import reading
 from bridge.store.migrate import migrate as run_migrations
 from bridge.store.outbox import outbox as outbox_messages
 
 T = TypeVar("T")
+_UsageError: Any = typer.BadParameter.__base__  # what typer raises for wrong use; the class itself has moved about
 ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", help="A bridge.yaml; default config/bridge.yaml, else built-in defaults.", metavar="PATH"),
+]
+RoleOption = Annotated[
+    list[Role] | None,
+    typer.Option("--role", help="Only this role; repeatable (default: all). Needs PostgreSQL, which the others share."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON alone.")]
 LanguageOption = Annotated[
@@ -51,7 +56,9 @@ app.add_typer(targets_app, name="targets")
 def main() -> None:
     """Run the command line; configuration and usage errors exit with 2, all others with 1."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except _UsageError as error:
+        _fail([error.format_message()] if error.format_message() else [], error.exit_code)  # none: help was printed
     except InvalidInput as error:
         _fail(error.problems, 2)
     except (BridgeError, PartDied) as error:
@@ -107,10 +114,10 @@ def version(
 
 
 @app.command()
-def run(config: ConfigOption = None) -> None:
+def run(roles: RoleOption = None, config: ConfigOption = None) -> None:
     """Run the bridge as a service, until SIGTERM or SIGINT."""
     loaded = _load(config, quiet=False)
-    _wait(bootstrap.serve(loaded))
+    _wait(assembly.serve(loaded, roles or ()))
 
 
 @app.command()
@@ -148,6 +155,29 @@ def migrate(config: ConfigOption = None) -> None:
 
     _wait(work())
     sys.stdout.write("the database has the schema of this version\n")
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to; an older file of that name is replaced.")],
+    config: ConfigOption = None,
+) -> None:
+    """Copy all that the bridge remembers to one file, while it runs."""
+    made = _wait(bootstrap.back_up(_load(config), file))
+    _print_line(f"{file}: {show.contents(made)}")
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What backup made, on whatever database.")],
+    moved: Annotated[
+        bool, typer.Option("--moved", help="Nothing has run since the backup: go on exactly there.")
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Fill an empty store from a backup; the bridge must not be running."""
+    found = _wait(bootstrap.restore(_load(config), file, moved=moved))
+    show.restored(Console(), found, moved=moved)
 
 
 @app.command()
@@ -216,7 +246,7 @@ def status(
 
 def _read(config: Path | None, look: Any) -> Any:
     async def work() -> Any:
-        database = bootstrap.open_database(_load(config))
+        database = bootstrap.open_existing(_load(config))
         try:
             await bootstrap.prepare(database)
             return await database.read(look)

@@ -81,19 +81,23 @@ class PhotoDesk:
                 await asyncio.sleep(BREATH)
 
     async def _fetch(self, case: str, uri: str, deadline: float) -> None:
-        photo, error = None, "it did not come in time"
         try:
-            async with asyncio.timeout(max(0.0, deadline - self._clock())):
-                photo, error = await self._try(case, uri)
-        except TimeoutError:
-            log.warning("photo left out", case=case, error=error)
-        try:
+            photo, error = await self._in_time(case, uri, deadline)
             await self._intake.keep_photo(case, uri, photo, error)
         except StoreUnavailable as unavailable:
             self.not_ready = str(unavailable)  # it stays wanted, and is left out after its deadline
-        finally:
+        finally:  # also when another process goes on with it
             self._fetching.discard((case, uri))
             self._wake.set()
+
+    async def _in_time(self, case: str, uri: str, deadline: float) -> tuple[Photo | None, str]:
+        try:
+            async with asyncio.timeout(max(0.0, deadline - self._clock())):
+                return await self._try(case, uri)
+        except TimeoutError:
+            error = "it did not come in time"
+            log.warning("photo left out", case=case, error=error)
+            return None, error
 
     async def _try(self, case: str, uri: str) -> tuple[Photo | None, str]:
         """Try until the deadline cuts it short; a refusal is final."""

@@ -15,6 +15,7 @@ from bridge.core.case import Standing
 from bridge.core.posting import Applied, Desired, Kind
 from bridge.core.rules import WORDS, Reason
 from bridge.store import schema
+from bridge.store.workers import DEAD
 
 __all__ = ["Gauges", "LeftBehind", "gauges", "status"]
 
@@ -38,9 +39,9 @@ def status(connection: Connection, name: str | None = None, language: str = "nl"
     "postings": [{"target", "channel", "desired", "applied", "revision", "attempts", "error", "reason"}]}]}``.
     A posting's ``revision`` is the one that was last there, ``attempts`` counts the failures since the last success,
     and ``reason`` is in ``language`` (nl or en). Beside these a case has ``expired``, ``headline``, ``opened``,
-    ``changed`` (RFC 3339) and ``truncated`` (there are more postings; only where no case is asked for), and a posting
-    has ``settled`` (what should be there is there), ``reason_code``, ``rule``, ``verified_at`` and ``due``. An unknown
-    case gives no case.
+    ``changed``, ``erased`` (RFC 3339) and ``truncated`` (there are more postings; only where no case is asked for),
+    and a posting has ``settled`` (what should be there is there), ``reason_code``, ``rule``, ``verified_at`` and
+    ``due``. An unknown case gives no case.
     """
     table = select(schema.cases)
     if name is not None:
@@ -64,6 +65,7 @@ def _case(connection: Connection, row: Any, language: str, most: int | None) -> 
         "headline": row.headline,
         "opened": _time(row.opened),
         "changed": _time(row.changed),
+        "erased": _time(row.erased),
         "truncated": most is not None and len(found) > most,
         "postings": sorted(found[:most], key=lambda one: str(one["target"])),
     }
@@ -181,6 +183,7 @@ class Gauges:
     oldest_left_behind: LeftBehind | None
     outcome_wanted: int  # expired cases: nobody has said how they ended
     notices: int  # delivery results that are still to be told
+    workers: Mapping[str, int]  # role -> how many processes that share the database have it
 
 
 def gauges(connection: Connection, now: float) -> Gauges:
@@ -191,7 +194,8 @@ def gauges(connection: Connection, now: float) -> Gauges:
         for channel, state, number, waiting in connection.execute(query):
             postings[channel, state] += number
             due[channel] += waiting
-    expired = select(func.count()).where(_c.standing == Standing.EXPIRED.value)
+    # Once its words are erased, nobody can be told any more how a case ended.
+    expired = select(func.count()).where(_c.standing == Standing.EXPIRED.value, schema.ERASABLE)
     notices = select(func.count()).select_from(schema.notices)
     return Gauges(
         postings=postings,
@@ -199,7 +203,13 @@ def gauges(connection: Connection, now: float) -> Gauges:
         oldest_left_behind=_oldest_left_behind(connection, now),
         outcome_wanted=connection.scalar(expired) or 0,
         notices=connection.scalar(notices) or 0,
+        workers=_workers(connection, now),
     )
+
+
+def _workers(connection: Connection, now: float) -> Counter[str]:
+    alive = select(schema.workers.c.roles).where(schema.workers.c.seen >= now - DEAD)
+    return Counter(role for roles in connection.scalars(alive) for role in roles.split(","))
 
 
 def _state() -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -101,6 +102,15 @@ def state_of(row: Any) -> State:
     return State(*values)
 
 
+def state_in(row: Mapping[str, Any]) -> State:
+    """Read the two halves of a posting from a row of the whole table."""
+    values = {column.name: row[column.name] for column in STATE}
+    handle = json.loads(values["handle"]) if values["handle"] else None
+    return State(
+        **values | {"desired": Desired(values["desired"]), "applied": Applied(values["applied"]), "handle": handle}
+    )
+
+
 def claim_row(work: Work) -> dict[str, Any]:
     """Write a claim: who does what, until when."""
     return {
@@ -175,6 +185,13 @@ def what_to_tell(work: Work, done: Done, then: After) -> str | None:
     """Name what the status exchange is told of a step: a change, or a first or final failure; not a renewal."""
     if isinstance(done.result, AdapterError):
         return "failed" if then.state.attempts == 1 or then.due is None else None
+    return what_changed(work, done)
+
+
+def what_changed(work: Work, done: Done) -> str | None:
+    """Name what a step changed at a target: ``applied``, ``retracted``, or nothing (a failure, a look, a renewal)."""
+    if isinstance(done.result, AdapterError):
+        return None
     if done.step is Step.RETRACT:
         return "retracted"
     if done.step in (Step.PUBLISH, Step.UPDATE) and work.state.applied_content != done.content_id:
@@ -184,6 +201,7 @@ def what_to_tell(work: Work, done: Done, then: After) -> str | None:
 
 def notice_of(work: Work, done: Done, state: State, now: float) -> dict[str, Any]:
     """Write what the status exchange is told."""
+    trace = work.posting.trace
     return {
         "case": work.posting.case,
         "target": work.posting.target.id,
@@ -192,4 +210,5 @@ def notice_of(work: Work, done: Done, state: State, now: float) -> dict[str, Any
         "revision": state.applied_revision,
         "error": state.error,
         "at": now,
+        **({"trace": trace.headers} if trace else {}),
     }

@@ -24,9 +24,10 @@ URGENT, NORMAL, LATER = 0, 1, 2  # endings and retractions; publications and upd
 _p, _c = schema.postings.c, schema.cases.c
 _EXISTING = select(
     *(_p.id, _p.desired, _p.content, _p.revision, _p.reason),
-    *(_p.applied, _p.applied_photo, _p.carried, _p.claim, _p.held),
+    *(_p.applied, _p.applied_photo, _p.carried, _p.claim, _p.held, _p.photo),
 ).where(_p.case_id == bindparam("name"))
-_NEXT_PLAN = update(schema.cases).where(_c.id == bindparam("name")).values(plan=_c.plan + 1)
+_HELD = select(schema.holds.c.target).where(schema.holds.c.case_id == bindparam("name"))
+_NEXT_PLAN = update(schema.cases).where(_c.id == bindparam("name")).values(plan=_c.plan + 1, policy=bindparam("policy"))
 _PLAN = select(_c.plan).where(_c.id == bindparam("name"))
 
 
@@ -34,9 +35,7 @@ def existing_postings(connection: Connection, name: str) -> dict[str, Existing]:
     """Load what a plan must know of a case's postings."""
     rows = connection.execute(_EXISTING, {"name": name})
     return {
-        row[0]: Existing(
-            Desired(row[1]), row[2], row[3], row[4], Applied(row[5]), row[6], row[7], row[8] is not None, row[9]
-        )
+        row[0]: Existing(Desired(row[1]), *row[2:5], Applied(row[5]), *row[6:8], row[8] is not None, *row[9:])
         for row in rows
     }
 
@@ -142,6 +141,16 @@ def hold_posting(connection: Connection, name: str, target: str, now: float) -> 
     return connection.execute(changed.values(desired_at=now, due=_due_now(now), priority=URGENT)).rowcount
 
 
+def keep_hold(connection: Connection, name: str, target: str) -> None:
+    """Remember that a case is to stay off a target: it may move, or be allowed only later."""
+    connection.execute(insert_new(connection, schema.holds), {"case_id": name, "target": target})
+
+
+def held_targets(connection: Connection, name: str) -> frozenset[str]:
+    """Name the targets that an operator keeps a case off."""
+    return frozenset(connection.scalars(_HELD, {"name": name}))
+
+
 def groups(connection: Connection, name: str) -> list[Group]:
     """Find the kinds, channels and languages of a case's postings, and what the refused ones were told."""
     t = schema.postings.c
@@ -217,11 +226,11 @@ def _keep_targets(connection: Connection, wanted: Sequence[Target]) -> None:
         connection.execute(insert_new(connection, schema.targets), rows)
 
 
-def keep_decisions(connection: Connection, after: Case, judged: Sequence[Judged], now: float) -> None:
-    """Store every decision of one look at the targets, with its reason."""
+def keep_decisions(connection: Connection, after: Case, judged: Sequence[Judged], policy: str, now: float) -> None:
+    """Store every decision of one look at the targets, with its reason; ``policy`` is the digest of what decided."""
+    connection.execute(_NEXT_PLAN, {"name": after.id, "policy": policy})
     if not judged:
         return
-    connection.execute(_NEXT_PLAN, {"name": after.id})
     plan = connection.scalar(_PLAN, {"name": after.id})
     words: dict[tuple[str, str, str], str] = {}  # few reasons, many targets
     rows = [
@@ -253,5 +262,6 @@ def _words(decision: Decision, known: dict[tuple[str, str, str], str]) -> str:
 def stop_waiting(connection: Connection, name: str, now: float) -> None:
     """What waited for a photo goes now, with it or without."""
     t = schema.postings.c
-    waiting = and_(t.case_id == name, t.applied == "none", t.claim.is_(None), t.attempts == 0, t.due > now)
+    gap = and_(t.desired == Desired.SHOWN.value, t.applied != Applied.UNKNOWN.value, t.applied_content != t.content)
+    waiting = and_(t.case_id == name, gap, t.claim.is_(None), t.attempts == 0, t.due > now)
     connection.execute(update(schema.postings).where(waiting).values(due=now))

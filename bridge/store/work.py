@@ -29,7 +29,7 @@ from bridge.core.posting import (
 )
 from bridge.core.retry import Done, Timing, after, due_for_renewal
 from bridge.core.target import Target
-from bridge.store import schema
+from bridge.store import cases, schema
 from bridge.store.database import Database, to_json
 from bridge.store.rows import (
     CLAIM,
@@ -98,6 +98,7 @@ class WorkStore:
         worker: str,
         tell: bool,
         random: Random,
+        traced: bool = False,
     ) -> None:
         self._database = database
         self._adapters = adapters
@@ -106,6 +107,7 @@ class WorkStore:
         self._worker = worker
         self._tell = tell
         self._random = random
+        self._traced = traced
         self._waiting = _waiting(adapters)
         self._contents: dict[str, Content] = {}
         self._targets: dict[str, Target] = {}
@@ -141,6 +143,7 @@ class WorkStore:
             more = more or passed
         if work:
             connection.execute(CLAIM, [claim_row(one) for one in work])
+            work = _in_traces(connection, work) if self._traced else work
         return Turn([self._equip(connection, one, now) for one in work], more)
 
     def _claim(
@@ -313,6 +316,12 @@ class WorkStore:
         if name not in self._targets:
             self._targets[name] = self._find_target(name, lambda: connection.scalar(_TARGET, {"name": name}) or "")
         return self._targets[name]
+
+
+def _in_traces(connection: Connection, work: Sequence[Work]) -> list[Work]:
+    """Put steps into the traces of the events that caused them, however long ago that was."""
+    traces = cases.traces(connection, {one.posting.case for one in work})
+    return [replace(one, posting=replace(one.posting, trace=traces.get(one.posting.case))) for one in work]
 
 
 def _waiting(adapters: Iterable[str]) -> Any:

@@ -12,6 +12,7 @@ from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
 from bridge.core.errors import InvalidInput
+from bridge.core.ports import Part
 from bridge.logs import mask
 from bridge.settings import WebSettings
 from bridge.store.database import Database
@@ -33,15 +34,6 @@ HEADERS = {
 }
 
 log = structlog.get_logger()
-
-
-class Part(Protocol):
-    """A part of the bridge, as far as this site knows it."""
-
-    @property
-    def not_ready(self) -> str | None:
-        """Say why it is not ready; ``None``: it is."""
-        ...
 
 
 @runtime_checkable

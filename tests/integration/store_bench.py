@@ -14,6 +14,7 @@ from bridge.core.posting import Applied, Observation, Receipt, Step
 from bridge.core.retry import Done, Timing
 from bridge.core.rules import Rule
 from bridge.core.target import Target
+from bridge.core.trace import UNTRACED, Tracer
 from bridge.intake.accept import Accepted, Intake
 from bridge.store import reading
 from bridge.store.database import Database
@@ -54,19 +55,26 @@ def fail(error: AdapterError, *targets: str) -> Answer:
 class Bench:
     """One case after another, on a clock that the test turns."""
 
-    def __init__(self, database: Database, targets: Sequence[Target] = (BORD, PAGINA, ANS, ELSEWHERE)) -> None:
+    def __init__(
+        self,
+        database: Database,
+        targets: Sequence[Target] = (BORD, PAGINA, ANS, ELSEWHERE),
+        tracer: Tracer = UNTRACED,
+    ) -> None:
         self.database = database
         self.now = NOW.timestamp()
         self.targets: Sequence[Target] = targets
         self.rules: Sequence[Rule] = (rule("alles"),)
+        self.digest = ""
         self.intake = Intake(
             database,
-            lambda: Policy(self.targets, self.rules, ADAPTERS, PlainTexts()),
+            lambda: Policy(self.targets, self.rules, ADAPTERS, PlainTexts(), self.digest),
             max_lifetime=timedelta(hours=4),
             photo_wait=0.0,
             tell=True,
             wake=lambda: None,
             clock=lambda: datetime.fromtimestamp(self.now, UTC),
+            tracer=tracer,
         )
         self._store = WorkStore(
             database,
@@ -76,6 +84,7 @@ class Bench:
             worker="bench",
             tell=True,
             random=Random(1),
+            traced=tracer is not UNTRACED,
         )
 
     async def accept(self, kind: str, case: str = "zaak", **changes: Any) -> Accepted:

@@ -183,6 +183,15 @@ def test_hurried_looks_do_not_shorten_the_wait() -> None:
     assert after(state, done(Step.FIND, None, since=NOW), PAGE, TIMING, NOW + 61, 0.5).state.applied is Applied.NONE
 
 
+def test_looking_ends_though_the_clock_that_told_when_was_hours_ahead() -> None:
+    """A worker two hours ahead died while it posted: the others look four times, and do not wait two hours to post."""
+    state = replace(SHOWN, applied=Applied.UNKNOWN, blind=1)
+    for _ in TIMING.looks:
+        assert state.applied is Applied.UNKNOWN
+        state = then(state, done(Step.FIND, None, since=NOW + 7200), PAGE).state
+    assert state.applied is Applied.NONE
+
+
 def test_a_post_that_is_not_wanted_any_more_is_looked_for_longer() -> None:
     """A withdrawn post that may still surface is looked for during more than an hour, and then left to rest."""
     state = State(Desired.GONE, applied=Applied.UNKNOWN, applied_content="r1", looks=3)
@@ -278,11 +287,11 @@ def test_the_back_off_doubles_with_jitter() -> None:
 
 
 def test_retry_after_is_honoured_unless_something_else_is_wanted() -> None:
-    """A busy board is left in peace as long as it asked, but an ending does not wait for the alert's turn."""
+    """A busy board is left in peace as long as it asked; an ending does not wait for the alert's turn, a removal a minute."""
     waiting = State(Desired.SHOWN, "r1")
     assert then(waiting, done(Step.PUBLISH, BUSY), BOARD).due == NOW + 120
     assert then(State(Desired.GONE), done(Step.PUBLISH, BUSY), BOARD).due == NOW
-    assert then(replace(SHOWN, desired=Desired.GONE), done(Step.RETRACT, BUSY), BOARD).due == NOW + 120
+    assert then(replace(SHOWN, desired=Desired.GONE), done(Step.RETRACT, BUSY), BOARD).due == NOW + 60
 
 
 def test_endings_are_tried_again_sooner() -> None:
