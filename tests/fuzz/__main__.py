@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.fuzz.harness import CORPUS, Finding, attempt, load, machine
+from tests.fuzz.harness import CORPUS, Finding, attempt, load, machine, watched
 from tests.fuzz.worker import ROOM, Desk
 
 QUIET_SECONDS = 60.0  # without a new input: the process is stuck where no signal of its own reaches it
@@ -100,7 +100,8 @@ def again(files: list[Path]) -> int:
         if name not in targets:
             sys.stderr.write(f"error: {file}: is not kept for a target; allowed: {CORPUS}/<target>/…\n")
             return 2
-        found = attempt(targets[name], file.read_bytes())
+        with watched():
+            found = attempt(targets[name], file.read_bytes())
         broken += found is not None
         sys.stdout.write(f"{file}: {found.what if found else 'good'}\n{found.trace if found else ''}")
     return 1 if broken else 0
