@@ -97,7 +97,7 @@ def guided(worker: Worker, one: Target, inputs: int, seed: int, folder: Path) ->
         f"-max_len={one.most}",
         f"-artifact_prefix={folder}/",
         "-rss_limit_mb=0",
-        "-timeout=0",
+        "-timeout=100000",
         "-len_control=0",
     ]
     atheris.Setup([sys.argv[0], *options, str(folder)], worker.try_one, custom_mutator=change)
