@@ -132,8 +132,11 @@ def _once(one: Target, data: bytes, bounds: Bounds) -> Finding | None:
     held = _Watch.held
     started, spent = time.perf_counter(), time.process_time()
     try:
+        _Watch.trying = True
         one.run(data)
+        _Watch.trying = False
     except (Exception, Stuck) as error:  # noqa: BLE001 - the one boundary: whatever comes out is a finding
+        _Watch.trying = False
         return Finding(one.name, data, f"{type(error).__name__} at {_place(error)}", traceback.format_exc())
     if time.perf_counter() - started < QUICK:
         return None
@@ -156,6 +159,7 @@ class _Watch:
     """What is being tried, for the timer that looks whether it is still the same; and the most memory so far, in MB."""
 
     number = 0
+    trying = False
     held = 0
 
 
@@ -166,7 +170,7 @@ def watched(seconds: float = STUCK_SECONDS) -> Iterator[None]:
 
     def look(_number: int, _frame: FrameType | None) -> None:
         nonlocal seen
-        if seen == _Watch.number:
+        if _Watch.trying and seen == _Watch.number:
             raise Stuck
         seen = _Watch.number
 
