@@ -195,7 +195,7 @@ async def _assemble(bridge: Bridge, fetcher: PhotoFetcher) -> Service:
         await store.release_all(time.time())
     await bridge.intake.replan(bridge.configured.digest)
     dispatcher = Dispatcher(store, bridge.adapters, timing, on_step=metrics.step, random=Random())
-    photos = PhotoDesk(database, bridge.intake, fetcher)
+    photos = PhotoDesk(database, bridge.intake, fetcher, longest=settings.photos.wait)
     bridge.bell.listeners += [dispatcher.wake, photos.wake]
     parts: dict[str, Part] = {"dispatcher": dispatcher, "photos": photos, "expiry": Expiry(bridge.intake)}
     stops = [Stop("dispatcher", dispatcher.stop)]

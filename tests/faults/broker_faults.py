@@ -69,7 +69,7 @@ async def disk_alarm(town: Town) -> None:
         first, rest = names[: CASES // 2], names[CASES // 2 :]
         async with town.load(what, first, spread=0.2):
             pass
-        await town.rig.rabbitmqctl("set_disk_free_limit", "1000TB")
+        await town.rig.rabbitmqctl("set_disk_free_limit", "100000GB")
         try:
             async with town.load(what, rest):
                 await town.until_right(what, first)

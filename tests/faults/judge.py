@@ -13,6 +13,7 @@ from typing import Literal
 
 from bridge.simulators.board import BoardSimulator
 from bridge.simulators.graph import GraphSimulator
+from bridge.simulators.graph_pages import Entry
 from bridge.simulators.smtp_sink import SunkMail
 
 What = Literal["opened", "ended"]
@@ -36,11 +37,10 @@ class Places:
 
 @dataclass
 class Seen:
-    """What was seen: (board, case) that is lit; mails by (reader, case, phase); posts by (page, case)."""
+    """What was seen: (board, case) that is lit; mails by (reader, case, phase); live posts by (page, case)."""
 
     lit: set[tuple[str, str]] = field(default_factory=set)
     mails: Counter[tuple[str, str, What]] = field(default_factory=Counter)
-    published: Counter[tuple[str, str]] = field(default_factory=Counter)
     posts: dict[tuple[str, str], list[What]] = field(default_factory=dict)
 
     def missing(self, what: What, places: Places, cases: Collection[str]) -> list[str]:
@@ -78,10 +78,6 @@ class Seen:
         """Count the mails that a reader got once more than once."""
         return sum(count - 1 for count in self.mails.values())
 
-    def doubled_posts(self) -> int:
-        """Count the posts that were ever published beyond the first of a case on a page."""
-        return sum(count - 1 for count in self.published.values())
-
 
 def see_mails(mails: Iterable[SunkMail]) -> Counter[tuple[str, str, What]]:
     """Read whose case each mail tells of, and whether it is the alert or what follows it."""
@@ -94,14 +90,17 @@ def see(
     """Look at every place."""
     seen = Seen(mails=mails)
     seen.lit = {(board, body["case"]) for board, shown in boards.everything().items() for body in shown.values()}
-    seen.published = Counter(
-        (entry.page, _case(entry.message.encode())) for entry in graph.history if entry.action == "published"
-    )
     for page in pages:
         for post in graph.posts(page):
             said: What = "ended" if OVER in post.message else "opened"
             seen.posts.setdefault((page, _case(post.message.encode())), []).append(said)
     return seen
+
+
+def doubled_posts(history: Iterable[Entry]) -> int:
+    """Count the posts that were ever published beyond the first of a case on a page, also those deleted since."""
+    published = Counter((one.page, _case(one.message.encode())) for one in history if one.action == "published")
+    return sum(count - 1 for count in published.values())
 
 
 def _phase(raw: bytes) -> What:
