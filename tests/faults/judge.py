@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -43,36 +43,27 @@ class Seen:
     mails: Counter[tuple[str, str, What]] = field(default_factory=Counter)
     posts: dict[tuple[str, str], list[What]] = field(default_factory=dict)
 
-    def missing(self, what: What, places: Places, cases: Collection[str]) -> list[str]:
+    def missing(self, what: What, places: Places, cases: Collection[str]) -> Iterator[str]:
         """Name every effect of ``what`` that never came, where it should be."""
-        lost = [
-            f"{reader} got no mail: {what} {case}"
-            for case in cases
-            for reader in places.readers
-            if not self.mails[reader, case, what]
-        ]
-        lost += [
-            f"{page} has no post that says: {what} {case}"
-            for case in cases
-            for page in places.pages
-            if what not in self.posts.get((page, case), [])
-        ]
-        if what == "opened":
-            lost += [
-                f"{name} is dark: {case}" for case in cases for name in places.boards if (name, case) not in self.lit
-            ]
-        return lost
+        for case in cases:
+            for reader in places.readers:
+                if not self.mails[reader, case, what]:
+                    yield f"{reader} got no mail: {what} {case}"
+            for page in places.pages:
+                if what not in self.posts.get((page, case), []):
+                    yield f"{page} has no post that says: {what} {case}"
+            for board in places.boards if what == "opened" else ():
+                if (board, case) not in self.lit:
+                    yield f"{board} is dark: {case}"
 
-    def left_behind(self, places: Places, cases: Collection[str]) -> list[str]:
+    def left_behind(self, places: Places, cases: Collection[str]) -> Iterator[str]:
         """Name every place that still shows a case that has ended."""
-        left = [
-            f"{board} is lit: {case}" for board, case in sorted(self.lit) if case in cases and board in places.boards
-        ]
-        return left + [
-            f"{page} still alerts: {case}"
-            for (page, case), said in self.posts.items()
-            if case in cases and page in places.pages and "opened" in said
-        ]
+        for board, case in self.lit:
+            if case in cases and board in places.boards:
+                yield f"{board} is lit: {case}"
+        for (page, case), said in self.posts.items():
+            if case in cases and page in places.pages and "opened" in said:
+                yield f"{page} still alerts: {case}"
 
     def doubled_mails(self) -> int:
         """Count the mails that a reader got once more than once."""

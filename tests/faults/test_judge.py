@@ -36,7 +36,7 @@ def mail(case: str, thread: str = "") -> SunkMail:
 def test_nothing_is_wrong_with_what_is_right() -> None:
     """Records in which all came once have nothing lost or doubled."""
     seen = shown()
-    assert seen.missing("opened", PLACES, CASES) == []
+    assert list(seen.missing("opened", PLACES, CASES)) == []
     assert seen.doubled_mails() == 0
 
 
@@ -46,7 +46,7 @@ def test_what_never_came_is_lost() -> None:
     seen.lit.discard(("bord-0", "zaak-2"))
     del seen.mails["lezer0@example.nl", "zaak-1", "opened"]
     seen.posts["1048", "zaak-1"] = []
-    assert len(seen.missing("opened", PLACES, CASES)) == 3
+    assert len(list(seen.missing("opened", PLACES, CASES))) == 3
 
 
 def test_what_came_again_is_doubled() -> None:
@@ -63,15 +63,15 @@ def test_what_is_lit_after_the_end_is_left_behind() -> None:
     seen.posts["1048", "zaak-1"] = ["ended", "opened"]
     seen.posts["1048", "zaak-2"] = ["ended"]
     seen.lit = {("bord-0", "zaak-2")}
-    assert len(seen.left_behind(PLACES, CASES)) == 2
-    assert seen.left_behind(PLACES, ["zaak-3"]) == []
+    assert len(list(seen.left_behind(PLACES, CASES))) == 2
+    assert list(seen.left_behind(PLACES, ["zaak-3"])) == []
 
 
 def test_outcomes_that_never_came_are_lost() -> None:
     """An ending is lost where no mail and no post tells of it."""
     seen = shown()
     seen.mails["lezer0@example.nl", "zaak-1", "ended"] = 1
-    assert len(seen.missing("ended", PLACES, CASES)) == 3
+    assert len(list(seen.missing("ended", PLACES, CASES))) == 3
 
 
 def test_mails_are_told_apart() -> None:
