@@ -8,9 +8,8 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 # Imported here, so that every fork has the libraries; the bridge itself, and what plays it, only in the forks.
@@ -84,7 +83,7 @@ def main() -> int:
             print(
                 f"{found.mutant.name:60} seed {found.seed} {found.histories} {found.seconds:.1f} s {found.wrong[:100]}",
                 flush=True,
-            )  # noqa: T201
+            )
     return 1 if missed else 0
 
 
