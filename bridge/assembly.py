@@ -22,6 +22,7 @@ from bridge.core.trace import UNTRACED, Tracer
 from bridge.dispatch.dispatcher import Dispatcher
 from bridge.dispatch.parts import Expiry, PhotoDesk
 from bridge.dispatch.photo_fetch import PhotoFetcher
+from bridge.dispatch.planner import Planner
 from bridge.dispatch.retention import Retention
 from bridge.dispatch.team import Led, Team
 from bridge.intake.amqp import AmqpIntake
@@ -174,9 +175,11 @@ class _Assembly:
         )
         wait = self._settings.photos.wait
         photos = PhotoDesk(database, bridge.intake, fetcher, database.clock, longest=wait)
-        bridge.bell.listeners += [dispatcher.wake, photos.wake]
+        planner = Planner(bridge.intake)
+        bridge.bell.listeners += [dispatcher.wake, photos.wake, planner.wake]
         self._parts["dispatcher"] = dispatcher
         self._parts["photos"] = self._led(photos)
+        self._parts["planner"] = self._led(planner)
         self._parts["expiry"] = self._led(Expiry(bridge.intake))
         days, configured = self._settings.retention.days, bridge.configured.by_digest
         erased = self._metrics.erased
