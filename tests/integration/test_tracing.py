@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bridge import tracing
-from bridge.core.errors import InvalidInput
+from bridge.core.errors import InvalidInput, StoreUnavailable
 from bridge.core.trace import Trace, read_trace
 from bridge.logs import mask
 from bridge.settings import TracingSettings, load_settings
@@ -43,7 +43,7 @@ class Dropped(list[int]):
 
 
 async def test_what_arrives(collector: Collector) -> None:
-    """A span arrives with its parent, kind, facts and failure; a forgotten one does not; the end waits for the last."""
+    """A span arrives with parent, kind, facts and failure; a forgotten one, or a try that comes again, does not."""
     dropped = Dropped()
     settings = TracingSettings.model_validate({"endpoint": collector.url, "headers": {"X-Key": "the collector's"}})
     async with open_tracer(settings, "one/1", dropped.append) as tracer:
@@ -55,6 +55,8 @@ async def test_what_arrives(collector: Collector) -> None:
                 quiet.forget()
         with pytest.raises(LookupError), tracer.span("plan", None, "internal"):
             raise LookupError("what an alert says")
+        with pytest.raises(StoreUnavailable), tracer.span("alert.ended", None, "consumer"):
+            raise StoreUnavailable("it comes again")
         assert span.trace
         assert step.trace
         assert read_trace(span.trace.headers) == span.trace
