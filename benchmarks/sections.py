@@ -244,6 +244,60 @@ def _idle(part: Part) -> str:
     )
 
 
+_STORIES = {
+    "undisturbed": "undisturbed",
+    "SIGKILL": "SIGKILL in the middle of the openings, and a start",
+    "A": "A: boards down for some seconds; the case opens, ends, and then they are back",
+    "B": "B: a board takes 3 s to show anything; the case ends after half a second",
+    "C": "C: SIGKILL between the opening and the ending",
+}
+
+
+def _others(part: Part) -> str:
+    rows = []
+    for scenario, words in _STORIES.items():
+        for one in (one for one in part["scores"] if one["scenario"] == scenario):
+            if "failed" in one:
+                rows.append((words, one["who"], "did not come to its end", "", "", "", ""))
+                continue
+            seconds = f"{one['seconds']:.1f}" if scenario in ("undisturbed", "SIGKILL") else ""
+            counts = [str(one[name]) for name in ("lost_boards", "lost_mails", "doubled", "left")]
+            rows.append((words, one["who"], seconds, *counts))
+    header = ("", "", "seconds", "boards never lit", "mails lost", "mails doubled", "boards left lit")
+    versions = ", ".join(f"{name} {version}" for name, version in part["versions"].items())
+    missing = "".join(
+        f" {name} could not be installed: {why.splitlines()[0]}." for name, why in part["missing"].items()
+    )
+    return (
+        prose(
+            "What people would use instead, each installed by its package and written as its documentation advises"
+            f" ([the programs](../benchmarks/README.md#beside-others)): {versions}.{missing} The job is the same: an"
+            f" opening is put on {part['boards']} boards and mailed once, an ending clears them and is mailed once."
+            f" The first two rows of each play {part['cases']} cases at once; the stories A, B and C one. A kill ends"
+            " the program and all its children; it is started again at once."
+        )
+        + table(header, rows)
+        + "\n"
+        + prose(
+            "A doubled mail after a kill is what cannot be known: whether it left. Boards are counted at the boards"
+            " and mails at the mail server, when nothing has changed for 20 s."
+        )
+        + chart("others", "Boards left lit, boards never lit and mails lost or doubled, over all five scenarios")
+    )
+
+
+def _others_chart(part: Part) -> str:
+    faults: dict[str, list[float]] = {}
+    for one in part["scores"]:
+        sums = faults.setdefault(one["who"], [0, 0, 0])
+        if "failed" not in one:
+            sums[0] += one["left"]
+            sums[1] += one["lost_boards"] + one["lost_mails"]
+            sums[2] += one["doubled"]
+    words = ("boards left lit", "boards never lit and mails lost", "mails doubled")
+    return charts.stacks("What went wrong in the five scenarios together", faults, words)
+
+
 SECTIONS = {
     "latency": Section("Event → board", _latency, _latency_chart),
     "boards": Section("One case to many boards and back", _boards, _boards_chart),
@@ -252,4 +306,5 @@ SECTIONS = {
     "workers": Section("One worker and two", _workers, _workers_chart),
     "growth": Section("Flat cost", _growth, _growth_chart),
     "idle": Section("Start and idleness", _idle),
+    "others": Section("Beside others", _others, _others_chart),
 }

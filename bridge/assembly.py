@@ -172,7 +172,8 @@ class _Assembly:
             clock=database.clock,
             tracer=self._tracer,
         )
-        photos = PhotoDesk(database, bridge.intake, fetcher, database.clock)
+        wait = self._settings.photos.wait
+        photos = PhotoDesk(database, bridge.intake, fetcher, database.clock, longest=wait)
         bridge.bell.listeners += [dispatcher.wake, photos.wake]
         self._parts["dispatcher"] = dispatcher
         self._parts["photos"] = self._led(photos)

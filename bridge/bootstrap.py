@@ -26,7 +26,7 @@ from bridge.policy import Configured, adapter_configs, load_policy, with_secret
 from bridge.settings import Loaded
 from bridge.store import backup
 from bridge.store.backup import Copied
-from bridge.store.database import Database, make_folder, read_url
+from bridge.store.database import Database, check_there, make_folder, read_url
 from bridge.store.migrate import fits, migrate
 from bridge.store.outbox import AdminOutboxStore
 
@@ -82,6 +82,12 @@ class Bridge:
 def open_database(loaded: Loaded) -> Database:
     """Open the store of the settings; a relative SQLite path starts at the working directory."""
     return Database(loaded.settings.store.url.get_secret_value())
+
+
+def open_existing(loaded: Loaded) -> Database:
+    """Open the store to look at it; ``BridgeError`` when there is none, rather than make an empty one."""
+    check_there(loaded.settings.store.url.get_secret_value())
+    return open_database(loaded)
 
 
 async def prepare(database: Database) -> None:
@@ -166,8 +172,7 @@ def only_one(loaded: Loaded) -> Iterator[None]:
 
 async def back_up(loaded: Loaded, path: Path) -> Copied:
     """Copy the store to a file, while the bridge runs or not."""
-    backup.check_there(loaded.settings.store.url.get_secret_value())
-    database = open_database(loaded)
+    database = open_existing(loaded)
     try:
         return await backup.back_up(database, path)
     finally:

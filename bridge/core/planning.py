@@ -33,6 +33,7 @@ class Existing:
     carried: bool
     in_flight: bool
     held: bool  # an operator took it away
+    photo: str = ""
 
     @property
     def touched(self) -> bool:
@@ -213,11 +214,13 @@ class _Desk:
         follow_up = touched and before is not None and before.carried and can.kind is Kind.MESSAGE
         pictured = self._judge.with_photo(target, info)[1] and not follow_up
         photo = self._photo.ready if pictured else None
-        made = self._content(target, can, info, photo, updated=touched and not again)
+        made = self._content(target, can, info, photo, updated=touched and not again and not heard)
         if isinstance(made, DoesNotFit):
             refused = Decision(allowed=False, reason=Reason.LAYOUT, detail=str(made), detail_nl=made.dutch)
             return refused, None
         waits = pictured and self._photo.coming and can.kind is not Kind.STATE
+        if heard and touched and not again and before and before.photo == made[1] and can.kind is Kind.POST:
+            return decision, None  # the same words and picture: a longer validity is no correction
         wish = Wish(name, target, Desired.SHOWN, made[0], made[1], decision.rule, waits, info.language)
         return decision, wish
 

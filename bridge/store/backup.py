@@ -27,7 +27,7 @@ from bridge.core.posting import Capabilities
 from bridge.core.restoring import Kept, after_restore
 from bridge.core.retry import Timing
 from bridge.store import schema
-from bridge.store.database import Database, read_url
+from bridge.store.database import Database
 from bridge.store.migrate import fits, head, known_versions, upgrade, version
 from bridge.store.rows import result_row, state_in
 
@@ -49,13 +49,6 @@ class Copied:
     made: float
     rows: Mapping[str, int]
     open_cases: tuple[str, ...]
-
-
-def check_there(url: str) -> None:
-    """Raise ``BridgeError`` for a SQLite file that is not there: to open one makes it."""
-    found = read_url(url)
-    if found.get_backend_name() == "sqlite" and not Path(found.database or "").exists():
-        raise BridgeError(f"there is nothing to back up: {found.database} does not exist")
 
 
 async def back_up(database: Database, path: Path) -> Copied:

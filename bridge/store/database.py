@@ -28,7 +28,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from bridge.core.errors import BridgeError, InvalidInput, StoreUnavailable
 
-__all__ = ["Connection", "Database", "Line", "insert", "insert_new", "make_folder", "read_url", "to_json"]
+__all__ = [
+    "Connection",
+    "Database",
+    "Line",
+    "check_there",
+    "insert",
+    "insert_new",
+    "make_folder",
+    "read_url",
+    "to_json",
+]
 
 BUSY_TIMEOUT = 10  # seconds that SQLite waits for another process's write
 FROZEN = 15  # seconds that a PostgreSQL transaction may stand still between two statements
@@ -234,6 +244,15 @@ def read_url(text: str) -> URL:
     if backend == "sqlite" and url.database in (None, "", ":memory:"):
         raise InvalidInput("store.url: needs a file, like sqlite:///var/bridge.db: memory forgets")
     return url.set(drivername=drivers[backend])
+
+
+def check_there(url: str) -> None:
+    """Raise ``BridgeError`` for a SQLite file that is not there: to open one would make it, and find it empty."""
+    found = read_url(url)
+    if found.get_backend_name() == "sqlite" and not (path := Path(found.database or "")).exists():
+        raise BridgeError(
+            f"there is no store at {path.absolute()}; has the bridge run here? store.url says where it is"
+        )
 
 
 def make_folder(url: URL) -> None:

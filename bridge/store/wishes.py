@@ -24,7 +24,7 @@ URGENT, NORMAL, LATER = 0, 1, 2  # endings and retractions; publications and upd
 _p, _c = schema.postings.c, schema.cases.c
 _EXISTING = select(
     *(_p.id, _p.desired, _p.content, _p.revision, _p.reason),
-    *(_p.applied, _p.applied_photo, _p.carried, _p.claim, _p.held),
+    *(_p.applied, _p.applied_photo, _p.carried, _p.claim, _p.held, _p.photo),
 ).where(_p.case_id == bindparam("name"))
 _HELD = select(schema.holds.c.target).where(schema.holds.c.case_id == bindparam("name"))
 _NEXT_PLAN = update(schema.cases).where(_c.id == bindparam("name")).values(plan=_c.plan + 1, policy=bindparam("policy"))
@@ -35,9 +35,7 @@ def existing_postings(connection: Connection, name: str) -> dict[str, Existing]:
     """Load what a plan must know of a case's postings."""
     rows = connection.execute(_EXISTING, {"name": name})
     return {
-        row[0]: Existing(
-            Desired(row[1]), row[2], row[3], row[4], Applied(row[5]), row[6], row[7], row[8] is not None, row[9]
-        )
+        row[0]: Existing(Desired(row[1]), *row[2:5], Applied(row[5]), *row[6:8], row[8] is not None, *row[9:])
         for row in rows
     }
 
@@ -264,5 +262,6 @@ def _words(decision: Decision, known: dict[tuple[str, str, str], str]) -> str:
 def stop_waiting(connection: Connection, name: str, now: float) -> None:
     """What waited for a photo goes now, with it or without."""
     t = schema.postings.c
-    waiting = and_(t.case_id == name, t.applied == "none", t.claim.is_(None), t.attempts == 0, t.due > now)
+    gap = and_(t.desired == Desired.SHOWN.value, t.applied != Applied.UNKNOWN.value, t.applied_content != t.content)
+    waiting = and_(t.case_id == name, gap, t.claim.is_(None), t.attempts == 0, t.due > now)
     connection.execute(update(schema.postings).where(waiting).values(due=now))

@@ -19,7 +19,7 @@ from bridge.store.database import Database
 from bridge.web.metrics import Figures, Metrics
 from bridge.web.page import choose_language, home_page
 
-STUCK_AFTER = 30.0  # seconds without a turn of the dispatcher
+STUCK_AFTER = 90.0  # seconds without a turn of the dispatcher: longer than it may wait for the database (10 + 60)
 SHUTDOWN = 2.0  # seconds that open requests get when the server stops
 KEEP_ALIVE = 15.0  # seconds that an idle connection stays open
 

@@ -35,6 +35,12 @@ def grown(postings: int, cpu: float) -> dict[str, Any]:
     return {"postings": postings, "cpu": cpu, **figures}
 
 
+def scored(who: str, scenario: str, left: int) -> dict[str, Any]:
+    """Invent how one program came through one scenario."""
+    figures = {"seconds": 1.0, "lost_boards": 0, "lost_mails": 0, "doubled": 0}
+    return {"who": who, "scenario": scenario, "left": left, **figures}
+
+
 @pytest.fixture
 def found() -> dict[str, Any]:
     """Results in which the bridge is twice as slow at everything."""
@@ -60,6 +66,13 @@ def found() -> dict[str, Any]:
             "rounds": [working(1, 10.0), working(2, 8.0)],
         },
         "growth": {"boards": 1_000, "cases": 40, "rounds": [grown(1_000, 1.0), grown(1_000_000, 1.2)]},
+        "others": {
+            "boards": 20,
+            "cases": 25,
+            "versions": {"bridge": "0.1.0", "X": "1.0"},
+            "missing": {"Y": "no network\nmore words"},
+            "scores": [scored("bridge", "A", 0), scored("X", "A", 17), {"who": "X", "scenario": "B", "failed": "why"}],
+        },
         "idle": {"ready": [1.0, 1.5, 3.0], "seconds": 10.0, "percent": 0.5, "wake_ups": 20.0},
     }
     return {"machine": {"processor": "invented"}, "parts": {name: {**part, "took": 1} for name, part in parts.items()}}
@@ -106,6 +119,14 @@ def test_a_part_that_failed_is_on_the_page(found: dict[str, Any]) -> None:
     assert any(row[0] == "mails" and row[5] == "**failed**" for row in verdicts.rows(found))
 
 
+def test_what_others_did_is_told(found: dict[str, Any]) -> None:
+    """Boards that stay lit, a program that does not come and one that does not end are on the page."""
+    text = page.render(found)
+    assert "Y could not be installed: no network." in text.replace("\n", " ")
+    assert [line.split()[-2] for line in text.splitlines() if "| X " in line] == ["17", "|"]
+    assert "did not come to its end" in text
+
+
 def test_every_chart_is_well_formed_and_shows_its_figures(found: dict[str, Any]) -> None:
     """The charts are SVG with a title, drawn within their frame, and the bars carry their numbers."""
     drawn = page.draw(found)
@@ -118,7 +139,9 @@ def test_every_chart_is_well_formed_and_shows_its_figures(found: dict[str, Any])
             assert 0 <= float(text.get("y", "-1")) <= height
     assert "2,000" in drawn["mails.svg"]
     assert "aim 0.8×" in drawn["mails.svg"]
-    assert set(drawn) == {f"{name}.svg" for name in ("latency", "boards", "mails", "intake", "workers", "growth")}
+    assert set(drawn) == {
+        f"{name}.svg" for name in ("latency", "boards", "mails", "intake", "workers", "growth", "others")
+    }
     assert all(f"performance/{name}" in page.render(found) for name in drawn)
 
 
