@@ -42,9 +42,10 @@ class Dropped(list[int]):
         return sum(self)
 
 
-async def test_what_arrives(collector: Collector) -> None:
+async def test_what_arrives(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
     """A span arrives with parent, kind, facts and failure; a forgotten one, or a try that comes again, does not."""
     dropped = Dropped()
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=proef")
     settings = TracingSettings.model_validate({"endpoint": collector.url, "headers": {"X-Key": "the collector's"}})
     async with open_tracer(settings, "one/1", dropped.append) as tracer:
         with tracer.span("alert.opened", PUBLISHER, "consumer", case="zaak") as span:
@@ -70,6 +71,7 @@ async def test_what_arrives(collector: Collector) -> None:
     assert (plan.parent, plan.failed, plan.facts) == ("", True, {"error.type": "LookupError"})
     assert collector.resources[0]["service.name"] == "burgernet-bridge"
     assert collector.resources[0]["service.instance.id"] == "one/1"
+    assert collector.resources[0]["deployment.environment.name"] == "proef", "OpenTelemetry's own variable"
     assert {headers["X-Key"] for headers in collector.headers} == {"the collector's"}
     assert not dropped
 
