@@ -64,7 +64,9 @@ def after(state: State, done: Done, can: Capabilities, timing: Timing, now: floa
     """Work out what comes of one step. ``jitter`` is a random number in [0, 1)."""
     if isinstance(done.result, AdapterError):
         return _failed(state, done, can, timing, now, jitter)
-    changed = replace(_succeeded(state, done), attempts=0, error="")
+    changed = _succeeded(state, done)
+    if changed.attempts or changed.error:
+        changed = replace(changed, attempts=0, error="")
     if next_step(changed, can) not in (None, Step.FIND):
         return After(changed, now)
     if changed.applied is Applied.UNKNOWN:
