@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from collections.abc import AsyncIterator, Collection
@@ -21,6 +22,7 @@ from bridge.core.trace import UNTRACED, Tracer
 from bridge.dispatch.dispatcher import Dispatcher
 from bridge.dispatch.parts import Expiry, PhotoDesk
 from bridge.dispatch.photo_fetch import PhotoFetcher
+from bridge.dispatch.planner import Planner
 from bridge.dispatch.retention import Retention
 from bridge.dispatch.team import Led, Team
 from bridge.intake.amqp import AmqpIntake
@@ -50,6 +52,10 @@ async def serve(loaded: Loaded, roles: Collection[Role] = ()) -> None:
             worker=_worker(loaded),
             roles=sorted(roles or Role),
         )
+        # What is there by now stays. To look through it (150,000 objects) at each full collection would stop the loop
+        # for tens of milliseconds, and an ending may be waiting.
+        gc.collect()
+        gc.freeze()
         await service.run()
 
 
@@ -167,10 +173,13 @@ class _Assembly:
             clock=database.clock,
             tracer=self._tracer,
         )
-        photos = PhotoDesk(database, bridge.intake, fetcher, database.clock)
-        bridge.bell.listeners += [dispatcher.wake, photos.wake]
+        wait = self._settings.photos.wait
+        photos = PhotoDesk(database, bridge.intake, fetcher, database.clock, longest=wait)
+        planner = Planner(bridge.intake)
+        bridge.bell.listeners += [dispatcher.wake, photos.wake, planner.wake]
         self._parts["dispatcher"] = dispatcher
         self._parts["photos"] = self._led(photos)
+        self._parts["planner"] = self._led(planner)
         self._parts["expiry"] = self._led(Expiry(bridge.intake))
         days, configured = self._settings.retention.days, bridge.configured.by_digest
         erased = self._metrics.erased

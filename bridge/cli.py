@@ -18,6 +18,7 @@ from bridge.core.errors import BridgeError, InvalidInput
 from bridge.core.events import Event, Opened, Updated, json_schema, parse_structured
 from bridge.intake import dead_letters
 from bridge.intake.amqp import send_events
+from bridge.names import Loop
 from bridge.service import PartDied, Role
 from bridge.settings import Loaded, load_settings
 from bridge.store import reading
@@ -83,7 +84,8 @@ def _load(config: Path | None, *, quiet: bool = True) -> Loaded:
 
 
 def _wait(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(work)
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        return runner.run(work)
 
 
 def _print_json(value: object) -> None:

@@ -345,6 +345,8 @@ class _Loader(yaml.composer.Composer, _Base):  # type: ignore[misc]
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         """Build a mapping; every key once."""
+        if not isinstance(node, yaml.MappingNode):  # "!!set [x]"
+            raise yaml.constructor.ConstructorError(None, None, "expected keys and values", node.start_mark)
         seen = set()
         for key in [self.construct_object(key, deep=True) for key, _ in node.value]:
             if isinstance(key, str) and key in seen:

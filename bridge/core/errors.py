@@ -14,11 +14,12 @@ class BridgeError(Exception):
 class InvalidInput(BridgeError):
     """Something from outside cannot be read. ``problems`` holds one clear line each: field, value, what is allowed.
 
-    A line quotes what it refuses, and is logged and shown, so nothing is in it that a terminal or a log would obey.
+    A line quotes what it refuses, and is logged and shown: nothing is in it that a terminal or a log would obey, and it
+    has at most 1,000 characters.
     """
 
     def __init__(self, *problems: str) -> None:
-        self.problems = tuple(map(_printable, problems)) or ("invalid input",)
+        self.problems = tuple(_printable(problem[:1_000]) for problem in problems) or ("invalid input",)
         super().__init__("; ".join(self.problems))
 
 

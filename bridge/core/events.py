@@ -233,7 +233,10 @@ def _length(context: Mapping[str, Any], value: Any) -> str:
 
 
 def _show(value: Any) -> str:
-    text = _one_line(json.dumps(value, ensure_ascii=False, default=str))
+    try:
+        text = _one_line(json.dumps(value, ensure_ascii=False, default=str))
+    except (TypeError, ValueError, RecursionError):  # YAML has numbers and keys that JSON has no word for
+        return f"a {type(value).__name__} that cannot be shown"
     size = len(value) if isinstance(value, str) else len(text)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({size} characters)"
 

@@ -130,8 +130,12 @@ def plan_open(
         if wish and _differs(wish, before):
             wishes.append(wish)
     gone = (name for name, before in existing.items() if name not in listed and before.desired is Desired.SHOWN)
-    wishes += [Wish(name, None, Desired.REFUSED, reason=Reason.TARGET_REMOVED) for name in gone]
-    return Plan(wishes, desk.contents, judged)
+    return Plan([*wishes, *plan_removed(gone).wishes], desk.contents, judged)
+
+
+def plan_removed(postings: Iterable[str]) -> Plan:
+    """Wish nothing at targets that are not in the list any more."""
+    return Plan([Wish(name, None, Desired.REFUSED, reason=Reason.TARGET_REMOVED) for name in postings], {}, ())
 
 
 def _differs(wish: Wish, before: Existing | None) -> bool:

@@ -62,6 +62,8 @@ class After:
 
 def after(state: State, done: Done, can: Capabilities, timing: Timing, now: float, jitter: float) -> After:
     """Work out what comes of one step. ``jitter`` is a random number in [0, 1)."""
+    # A clock that was hours ahead promised more than any board was told since: it must not put off the next renewal.
+    state = replace(state, shown_until=min(state.shown_until, now + timing.valid_for))
     if isinstance(done.result, AdapterError):
         return _failed(state, done, can, timing, now, jitter)
     changed = _succeeded(state, done)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeVar
@@ -16,12 +16,15 @@ from bridge.core.case import Case, Standing, Verdict, fold, settle
 from bridge.core.content import Photo
 from bridge.core.errors import BridgeError, InvalidInput
 from bridge.core.events import Ended, Event
-from bridge.core.planning import Policy, plan_end, plan_open
+from bridge.core.planning import Policy, plan_end, plan_open, plan_removed
+from bridge.core.posting import Kind, posting_id
+from bridge.core.target import Target
 from bridge.core.trace import UNTRACED, Trace, Tracer, read_trace, trace_words
 from bridge.store import cases, notices, photos, wishes
 from bridge.store.database import Connection, Database
 
 OPERATOR = "urn:burgernet-bridge:operator"
+AT_A_TIME = 250  # targets that one transaction judges at most: an ending of another case waits no longer than for that
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -50,6 +53,7 @@ class Intake:
         wake: Callable[[], None],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         tracer: Tracer = UNTRACED,
+        at_a_time: int = AT_A_TIME,
     ) -> None:
         self._database = database
         self._policy = policy
@@ -59,6 +63,8 @@ class Intake:
         self._wake = wake
         self._clock = clock
         self._tracer = tracer
+        self._at_a_time = at_a_time
+        self._ordered: tuple[Policy | None, Sequence[Target]] = (None, ())
 
     async def accept(self, event: Event) -> Accepted:
         """Take one event in, durably. Raises ``StoreUnavailable`` when it could not be kept."""
@@ -114,15 +120,77 @@ class Intake:
             self._close(connection, after, now)
 
     def _open(self, connection: Connection, case: Case, now: datetime, trace: Trace | None = None) -> None:
+        """Judge the first targets in this transaction; very many are judged a few at a time (``plan_more``)."""
+        self._plan(connection, case, now, 0, trace)
+
+    def _plan(self, connection: Connection, case: Case, now: datetime, start: int, trace: Trace | None = None) -> None:
+        """Judge targets from ``start``, boards first, and note how far that has come."""
         stamp, policy = now.timestamp(), self._policy()
+        targets = self._in_order(policy)
+        end = start + self._at_a_time
+        rest = len(targets) > end
+        some = replace(policy, targets=targets[start:end])
+        whole = start == 0 and not rest
+        ids = None if whole else [posting_id(case.id, target) for target in some.targets]
         deadline = stamp + self._photo_wait
         photo = photos.want_photo(connection, case, stamp, deadline)
         held = wishes.held_targets(connection, case.id)
-        plan = plan_open(case, policy, wishes.existing_postings(connection, case.id), photo, held)
+        plan = plan_open(case, some, wishes.existing_postings(connection, case.id, ids), photo, held)
         wishes.apply_wishes(connection, case, plan, policy.adapters, stamp, deadline)
-        wishes.keep_decisions(connection, case, plan.judged, policy.digest, stamp)
+        # What is left when all are judged is to look for what stands at targets that are not listed any more.
+        planned = None if whole else min(end, len(targets))
+        wishes.note_planned(connection, case.id, policy.digest, planned, first=start == 0)
+        wishes.keep_decisions(connection, case, plan.judged, stamp)
         if self._tell:
             notices.keep_refusals(connection, case, plan.judged, stamp, trace)
+
+    def _in_order(self, policy: Policy) -> Sequence[Target]:
+        """Give the targets, boards first: they must be fast (R4)."""
+        if self._ordered[0] is not policy:
+            ranked = sorted(policy.targets, key=lambda target: policy.adapters[target.adapter].kind is not Kind.STATE)
+            self._ordered = policy, ranked
+        return self._ordered[1]
+
+    async def plan_more(self) -> int:
+        """Judge some more targets of each case whose plan is not finished; give how many such cases there were."""
+        names = await self._database.read(wishes.unfinished_plans)
+        for name in names:
+            await self._plan_more(name)
+        return len(names)
+
+    async def _plan_more(self, name: str) -> None:
+        start = await self._database.read(partial(self._so_far, name=name))
+        targets = self._in_order(self._policy())
+        if start is None or start < len(targets):
+            await self._write(partial(self._plan_next, name=name))
+            return
+        shown = await self._database.read(lambda connection: wishes.shown_postings(connection, name))
+        gone = set(shown) - {posting_id(name, target) for target in targets}
+        await self._write(partial(self._plan_end, name=name, gone=gone))
+
+    def _so_far(self, connection: Connection, name: str) -> int | None:
+        return wishes.planned_so_far(connection, name, self._policy().digest)
+
+    def _plan_next(self, connection: Connection, name: str) -> None:
+        case = cases.lock_case(connection, name)
+        start, policy = self._so_far(connection, name), self._policy()
+        if start is None:
+            return  # another process was here
+        if case.standing is not Standing.OPEN:
+            wishes.note_planned(connection, name, policy.digest, None, first=False)
+        elif start < len(self._in_order(policy)):
+            self._plan(connection, case, self._clock(), start)
+
+    def _plan_end(self, connection: Connection, name: str, gone: set[str]) -> None:
+        """Take away what stands at targets that left the list, unless the plan began anew meanwhile."""
+        case = cases.lock_case(connection, name)
+        start, policy = self._so_far(connection, name), self._policy()
+        if start is None or start < len(self._in_order(policy)):
+            return
+        if case.standing is Standing.OPEN:
+            removed = plan_removed(gone)
+            wishes.apply_wishes(connection, case, removed, {}, self._clock().timestamp(), 0.0)
+        wishes.note_planned(connection, name, policy.digest, None, first=False)
 
     def _close(self, connection: Connection, case: Case, now: datetime) -> None:
         photos.erase_photos(connection, case.id)

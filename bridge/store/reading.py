@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +20,8 @@ from bridge.store.workers import DEAD
 __all__ = ["Gauges", "LeftBehind", "gauges", "status"]
 
 MOST_CASES = 50
+LATE = 10.0  # seconds after which what waits is called late
+_WAITING = frozenset({"pending", "retracting", "unknown"})
 MOST_POSTINGS = 200  # of one case, where no case is asked for
 
 _p = schema.postings.c
@@ -175,11 +177,22 @@ class LeftBehind:
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """Postings of one channel that wait: ``seconds``: for how long the oldest has been wanted otherwise."""
+
+    channel: str
+    state: str  # pending, retracting or unknown
+    postings: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Gauges:
     """How things stand now. History does not count: only open cases, and what is still to be done."""
 
     postings: Mapping[tuple[str, str], int]  # (channel, state) -> how many; the states are those of ``_state``
     due: Mapping[str, int]  # channel -> how many wait for a step that could start now
+    late: Sequence[Late]  # what has been waiting for more than ``LATE`` seconds, the oldest first
     oldest_left_behind: LeftBehind | None
     outcome_wanted: int  # expired cases: nobody has said how they ended
     notices: int  # delivery results that are still to be told
@@ -190,16 +203,21 @@ def gauges(connection: Connection, now: float) -> Gauges:
     """Read the gauges; ``now`` in seconds since the epoch. Every query follows an index past the history."""
     postings: Counter[tuple[str, str]] = Counter()
     due: Counter[str] = Counter()
+    since: dict[tuple[str, str], float] = {}
     for query in (_of_open_cases(now), _unsettled(now)):
-        for channel, state, number, waiting in connection.execute(query):
+        for channel, state, number, waiting, oldest in connection.execute(query):
             postings[channel, state] += number
             due[channel] += waiting
+            if state in _WAITING and oldest is not None:
+                since[channel, state] = min(oldest, since.get((channel, state), oldest))
+    late = [Late(*key, postings[key], now - oldest) for key, oldest in since.items() if now - oldest > LATE]
     # Once its words are erased, nobody can be told any more how a case ended.
     expired = select(func.count()).where(_c.standing == Standing.EXPIRED.value, schema.ERASABLE)
     notices = select(func.count()).select_from(schema.notices)
     return Gauges(
         postings=postings,
         due=due,
+        late=sorted(late, key=lambda one: one.seconds, reverse=True),
         oldest_left_behind=_oldest_left_behind(connection, now),
         outcome_wanted=connection.scalar(expired) or 0,
         notices=connection.scalar(notices) or 0,
@@ -231,7 +249,8 @@ def _state() -> Any:
 def _count(now: float, *conditions: Any) -> Any:
     state = _state().label("state")
     waiting = func.sum(case((_p.due <= now, 1), else_=0))
-    return select(_p.channel, state, func.count(), waiting).where(*conditions).group_by(_p.channel, state)
+    oldest = func.min(case((_p.due.is_not(None), _p.desired_at)))  # what was given up waits for nothing
+    return select(_p.channel, state, func.count(), waiting, oldest).where(*conditions).group_by(_p.channel, state)
 
 
 def _open_cases() -> Any:

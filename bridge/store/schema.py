@@ -69,6 +69,7 @@ cases = Table(
     _number("worded"),
     _number("plan"),  # counts the times the targets were judged
     _text("policy", 64, server_default=""),  # the digest of what they were judged by last
+    Column("planned", Integer, nullable=True),  # so many targets were judged by now; nothing: all of them
     _text("registers"),
     _time("expires", nullable=True),
     _time("opened"),
@@ -78,6 +79,8 @@ cases = Table(
 )
 Index("ix_cases_standing_expires", cases.c.standing, cases.c.expires)
 Index("ix_cases_changed", cases.c.changed)
+_unfinished = cases.c.planned.is_not(None)
+Index("ix_cases_planned", cases.c.planned, sqlite_where=_unfinished, postgresql_where=_unfinished)
 ERASABLE = text("standing <> 'open' AND erased IS NULL")
 Index("ix_cases_erasable", cases.c.changed, sqlite_where=ERASABLE, postgresql_where=ERASABLE)
 

@@ -26,18 +26,28 @@ _EXISTING = select(
     *(_p.id, _p.desired, _p.content, _p.revision, _p.reason),
     *(_p.applied, _p.applied_photo, _p.carried, _p.claim, _p.held, _p.photo),
 ).where(_p.case_id == bindparam("name"))
+_EXISTING_OF = _EXISTING.where(_p.id.in_(bindparam("ids", expanding=True)))
 _HELD = select(schema.holds.c.target).where(schema.holds.c.case_id == bindparam("name"))
-_NEXT_PLAN = update(schema.cases).where(_c.id == bindparam("name")).values(plan=_c.plan + 1, policy=bindparam("policy"))
+_NEXT_PLAN = (
+    update(schema.cases)
+    .where(_c.id == bindparam("name"))
+    .values(plan=_c.plan + bindparam("p_first"), planned=bindparam("p_planned"), policy=bindparam("p_policy"))
+)
+_KNOWN_TARGETS = select(schema.targets.c.id).where(schema.targets.c.id.in_(bindparam("ids", expanding=True)))
 _PLAN = select(_c.plan).where(_c.id == bindparam("name"))
 
 
-def existing_postings(connection: Connection, name: str) -> dict[str, Existing]:
-    """Load what a plan must know of a case's postings."""
-    rows = connection.execute(_EXISTING, {"name": name})
-    return {
-        row[0]: Existing(Desired(row[1]), *row[2:5], Applied(row[5]), *row[6:8], row[8] is not None, *row[9:])
-        for row in rows
-    }
+def existing_postings(connection: Connection, name: str, ids: Sequence[str] | None = None) -> dict[str, Existing]:
+    """Load what a plan must know of a case's postings, all or some."""
+    asked = (_EXISTING, {"name": name}) if ids is None else (_EXISTING_OF, {"name": name, "ids": ids})
+    return {row[0]: _existing(row) for row in connection.execute(*asked)}
+
+
+def _existing(row: Any) -> Existing:
+    _, desired, content, revision, reason, applied, applied_photo, carried, claim, held, photo = row
+    in_flight = claim is not None
+    there = Applied(applied)
+    return Existing(Desired(desired), content, revision, reason, there, applied_photo, carried, in_flight, held, photo)
 
 
 def start_anew(connection: Connection, name: str) -> None:
@@ -221,14 +231,41 @@ def _keep_contents(connection: Connection, name: str, made: Iterable[tuple[str, 
 
 
 def _keep_targets(connection: Connection, wanted: Sequence[Target]) -> None:
-    rows = [{"id": target.digest, "name": target.id, "body": target.model_dump_json()} for target in wanted]
+    if not wanted:
+        return
+    known = set(connection.scalars(_KNOWN_TARGETS, {"ids": [target.digest for target in wanted]}))
+    new = (target for target in wanted if target.digest not in known)
+    rows = [{"id": target.digest, "name": target.id, "body": target.model_dump_json()} for target in new]
     if rows:
         connection.execute(insert_new(connection, schema.targets), rows)
 
 
-def keep_decisions(connection: Connection, after: Case, judged: Sequence[Judged], policy: str, now: float) -> None:
-    """Store every decision of one look at the targets, with its reason; ``policy`` is the digest of what decided."""
-    connection.execute(_NEXT_PLAN, {"name": after.id, "policy": policy})
+def unfinished_plans(connection: Connection) -> Sequence[str]:
+    """Name cases of which some targets are still to be judged."""
+    return connection.scalars(select(_c.id).where(_c.planned.is_not(None)).limit(100)).all()
+
+
+def planned_so_far(connection: Connection, name: str, policy: str) -> int | None:
+    """Tell how many targets of a case have been judged by a policy (its digest); ``None``: all of them.
+
+    What another policy judged counts for nothing: its targets stood in another order.
+    """
+    row = connection.execute(select(_c.planned, _c.policy).where(_c.id == name)).one()
+    return row.planned if row.planned is None or row.policy == policy else 0
+
+
+def shown_postings(connection: Connection, name: str) -> Sequence[str]:
+    """Name the postings of a case that are to be shown."""
+    return connection.scalars(select(_p.id).where(_p.case_id == name, _p.desired == Desired.SHOWN.value)).all()
+
+
+def note_planned(connection: Connection, name: str, policy: str, planned: int | None, *, first: bool) -> None:
+    """Note how many targets a policy has judged (``None``: all), and that a look begins where it is the first."""
+    connection.execute(_NEXT_PLAN, {"name": name, "p_policy": policy, "p_first": int(first), "p_planned": planned})
+
+
+def keep_decisions(connection: Connection, after: Case, judged: Sequence[Judged], now: float) -> None:
+    """Store the decisions of one look at the targets, with their reasons."""
     if not judged:
         return
     plan = connection.scalar(_PLAN, {"name": after.id})

@@ -121,14 +121,14 @@ class Figures:
         self._taken = float("nan")
         self._found: Gauges | None = None
 
-    async def latest(self) -> tuple[Gauges | None, float]:
+    async def latest(self, patience: float | None = None) -> tuple[Gauges | None, float]:
         """Give the gauges and their age in seconds, after at most ``patience`` seconds; never raises."""
         if self._reading is None and time.monotonic() - self._asked >= self._max_age:
             self._asked = time.monotonic()
             look = self._database.read(lambda connection: gauges(connection, self._database.clock()))
             self._reading = asyncio.ensure_future(look)
         if self._reading is not None:
-            await asyncio.wait({self._reading}, timeout=self._patience)
+            await asyncio.wait({self._reading}, timeout=self._patience if patience is None else patience)
             self._take()
         return self._found, time.monotonic() - self._taken
 

@@ -144,18 +144,3 @@ async def test_a_collector_that_hangs(bench: Bench, collector: Collector, figure
     [lost] = bridge.logged("the last spans were not exported")
     assert lost["spans"] >= 44
     figures(f"collector hangs: stopped {seconds:.2f} s after SIGTERM, {lost['spans']} spans lost")
-
-
-async def test_off_means_off(bench: Bench) -> None:
-    """Without an endpoint no trace is passed on to boards or results, and none is in the log."""
-    bench.add(boards=1)
-    bridge = await bench.start()
-    told = await results(bench, "posting.*")
-    _, header = beginning()
-    await put(bench, event(CASE, "opened"), traceparent=header)
-    await until(lambda: bool(told), "a result is told")
-    assert not bench.boards.traces
-    assert "traceparent" not in json.loads(told[0].body)
-    assert "traceparent" not in told[0].headers
-    assert "trace_id" not in bridge.text
-    await bridge.stop()

@@ -77,8 +77,8 @@ async def long_lock(town: Town) -> None:
                 await connection.execute("LOCK TABLE postings IN ACCESS EXCLUSIVE MODE")
                 for _ in range(int(LOCKED)):
                     await asyncio.sleep(1)
-                    status, why = await town.bridge.get("/healthz")
-                    town.claim(status == 200, f"/healthz called a waiting bridge dead: {why}")
+                    status, _ = await town.bridge.get("/healthz")
+                    town.claim(status == 200, "/healthz called a waiting bridge dead")
         finally:
             await connection.close()
 
@@ -157,7 +157,7 @@ async def full_disk(town: Town) -> None:
             ballast.unlink()
 
     await town.start()
-    await both_ways(town, strike, 4 * CASES)
+    await both_ways(town, strike, 2 * CASES)
     town.notes.append(complaints(town)[0][:100])
 
 

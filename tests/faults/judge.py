@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from bridge.simulators.board import BoardSimulator
 from bridge.simulators.graph import GraphSimulator
+from bridge.simulators.graph_pages import Entry
 from bridge.simulators.smtp_sink import SunkMail
 
 What = Literal["opened", "ended"]
@@ -36,51 +37,37 @@ class Places:
 
 @dataclass
 class Seen:
-    """What was seen: (board, case) that is lit; mails by (reader, case, phase); posts by (page, case)."""
+    """What was seen: (board, case) that is lit; mails by (reader, case, phase); live posts by (page, case)."""
 
     lit: set[tuple[str, str]] = field(default_factory=set)
     mails: Counter[tuple[str, str, What]] = field(default_factory=Counter)
-    published: Counter[tuple[str, str]] = field(default_factory=Counter)
     posts: dict[tuple[str, str], list[What]] = field(default_factory=dict)
 
-    def missing(self, what: What, places: Places, cases: Collection[str]) -> list[str]:
+    def missing(self, what: What, places: Places, cases: Collection[str]) -> Iterator[str]:
         """Name every effect of ``what`` that never came, where it should be."""
-        lost = [
-            f"{reader} got no mail: {what} {case}"
-            for case in cases
-            for reader in places.readers
-            if not self.mails[reader, case, what]
-        ]
-        lost += [
-            f"{page} has no post that says: {what} {case}"
-            for case in cases
-            for page in places.pages
-            if what not in self.posts.get((page, case), [])
-        ]
-        if what == "opened":
-            lost += [
-                f"{name} is dark: {case}" for case in cases for name in places.boards if (name, case) not in self.lit
-            ]
-        return lost
+        for case in cases:
+            for reader in places.readers:
+                if not self.mails[reader, case, what]:
+                    yield f"{reader} got no mail: {what} {case}"
+            for page in places.pages:
+                if what not in self.posts.get((page, case), []):
+                    yield f"{page} has no post that says: {what} {case}"
+            for board in places.boards if what == "opened" else ():
+                if (board, case) not in self.lit:
+                    yield f"{board} is dark: {case}"
 
-    def left_behind(self, places: Places, cases: Collection[str]) -> list[str]:
+    def left_behind(self, places: Places, cases: Collection[str]) -> Iterator[str]:
         """Name every place that still shows a case that has ended."""
-        left = [
-            f"{board} is lit: {case}" for board, case in sorted(self.lit) if case in cases and board in places.boards
-        ]
-        return left + [
-            f"{page} still alerts: {case}"
-            for (page, case), said in self.posts.items()
-            if case in cases and page in places.pages and "opened" in said
-        ]
+        for board, case in self.lit:
+            if case in cases and board in places.boards:
+                yield f"{board} is lit: {case}"
+        for (page, case), said in self.posts.items():
+            if case in cases and page in places.pages and "opened" in said:
+                yield f"{page} still alerts: {case}"
 
     def doubled_mails(self) -> int:
         """Count the mails that a reader got once more than once."""
         return sum(count - 1 for count in self.mails.values())
-
-    def doubled_posts(self) -> int:
-        """Count the posts that were ever published beyond the first of a case on a page."""
-        return sum(count - 1 for count in self.published.values())
 
 
 def see_mails(mails: Iterable[SunkMail]) -> Counter[tuple[str, str, What]]:
@@ -94,14 +81,17 @@ def see(
     """Look at every place."""
     seen = Seen(mails=mails)
     seen.lit = {(board, body["case"]) for board, shown in boards.everything().items() for body in shown.values()}
-    seen.published = Counter(
-        (entry.page, _case(entry.message.encode())) for entry in graph.history if entry.action == "published"
-    )
     for page in pages:
         for post in graph.posts(page):
             said: What = "ended" if OVER in post.message else "opened"
             seen.posts.setdefault((page, _case(post.message.encode())), []).append(said)
     return seen
+
+
+def doubled_posts(history: Iterable[Entry]) -> int:
+    """Count the posts that were ever published beyond the first of a case on a page, also those deleted since."""
+    published = Counter((one.page, _case(one.message.encode())) for one in history if one.action == "published")
+    return sum(count - 1 for count in published.values())
 
 
 def _phase(raw: bytes) -> What:

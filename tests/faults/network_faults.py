@@ -16,7 +16,7 @@ from tests.faults.judge import Places, What
 from tests.faults.network import NameServer, Network, ip, open_name_server, open_network
 from tests.faults.rig import Rig, new_database
 from tests.faults.scenario import Scenario, needs_root
-from tests.faults.town import Town, both_ways, open_town
+from tests.faults.town import CONNECTIONS, Town, both_ways, open_town
 from tests.integration.broker_bench import open_way
 
 CUT = 15.0  # seconds without a network
@@ -46,6 +46,8 @@ async def in_a_network(rig: Rig, folder: Path, random: Random, *, names: bool) -
         way = await stack.enter_async_context(open_way(store, host=network.here))
         town = await stack.enter_async_context(open_town(rig, folder, random, way.url, network.here))
         town.bench.before = network.inside
+        for adapter in town.bench.settings["adapters"].values():
+            adapter["timeout"] = 3
         town.network = network
         if names:
             town.names = await stack.enter_async_context(open_name_server(network.here))
@@ -65,6 +67,7 @@ async def network_cut(town: Town, *, silently: bool) -> None:
         (network.swallow if silently else network.pull)()
         try:
             await asyncio.sleep(CUT)
+            town.excuse(CONNECTIONS)  # mails whose answer was on its way
         finally:
             (network.let_through if silently else network.plug_in)()
 
@@ -101,7 +104,7 @@ async def names_hang(town: Town) -> None:
         took = time.monotonic() - began
         town.claim(took < STOP + 3, f"{what}: a stop took {took:.1f} s while names hung, its deadline is {STOP:g} s")
         town.claim(names.ignored > SILENT, f"{names.ignored} questions were ignored")
-        town.excuse(4)  # mails whose step was cut short by the stop's deadline
+        town.excuse(CONNECTIONS)  # mails whose step was cut short by the stop's deadline
         names.silent = ()
         await town.start()
         await town.until_right(what, cases)

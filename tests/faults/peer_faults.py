@@ -60,6 +60,7 @@ async def smtp_hangs(town: Town) -> None:
         town.bench.mails.faults = Faults()
         town.excuse(len(town.bench.mails.messages) - before)
 
+    town.bench.settings["adapters"]["email"]["timeout"] = 2
     await town.start()
     await both_ways(town, strike, 10)
     town.claim(town.excused, "no mail hung")
@@ -75,6 +76,7 @@ async def graph_fails_and_posts(town: Town) -> None:
         for name, times in (("fail_and_post", 8), ("hang_and_post", 3), ("disconnect_and_post", 3)):
             graph.fault(name, operations={operation}, times=times)
 
+    town.bench.settings["adapters"]["facebook"]["timeout"] = 3
     await town.start()
     await both_ways(town, strike, 10)
 

@@ -64,12 +64,12 @@ class Rig:
 
 
 @asynccontextmanager
-async def own_servers() -> AsyncIterator[Rig]:
-    """Start servers of our own, on ports of their own; stop them in the end."""
+async def own_servers(home: Path = HOME) -> AsyncIterator[Rig]:
+    """Start servers of our own with their data in ``home``, on ports of their own; stop them in the end."""
     sys.path.append(str(ROOT / "scripts"))
     tools = import_module("servers.tools")
-    HOME.mkdir(parents=True, exist_ok=True)
-    state = tools.State(HOME)
+    home.mkdir(parents=True, exist_ok=True)
+    state = tools.State(home)
     servers = import_module("servers.rabbitmq").RabbitMQ(state), import_module("servers.postgres").Postgres(state)
     try:
         for server in servers:

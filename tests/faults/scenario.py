@@ -16,7 +16,7 @@ from random import Random
 from tests.faults.rig import Rig, new_database
 from tests.faults.town import Town, open_town
 
-LIMIT = 600.0  # seconds that one scenario may take in all
+LIMIT = 1800.0  # seconds that one scenario may take in all
 
 Need = Callable[[Rig], str]
 """Says why a scenario cannot be played on this machine; empty: it can."""

@@ -14,18 +14,20 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.fuzz.harness import CORPUS, Finding, attempt, load, machine
+from tests.fuzz.harness import CORPUS, Finding, attempt, load, machine, watched
 from tests.fuzz.worker import ROOM, Desk
 
 QUIET_SECONDS = 60.0  # without a new input: the process is stuck where no signal of its own reaches it
 MOST_DEATHS = 2  # of processes, before a target is given up
 ROOT = Path(__file__).parents[2]
+STOP = threading.Event()
 
 
 @dataclass
@@ -43,7 +45,7 @@ class Outcome:
 def fuzz(name: str, inputs: int, seed: int) -> Outcome:
     """Fuzz one target to its end; a process that dies or is stuck is a finding, and the rest goes on in another."""
     outcome, started = Outcome(name), time.monotonic()
-    while outcome.tried < inputs and outcome.deaths < MOST_DEATHS:
+    while outcome.tried < inputs and outcome.deaths < MOST_DEATHS and not STOP.is_set():
         with tempfile.TemporaryDirectory(prefix="burgernet-fuzz-") as folder:
             _one_process(outcome, inputs - outcome.tried, seed + outcome.tried, Path(folder))
     outcome.seconds = time.monotonic() - started
@@ -56,8 +58,10 @@ def _one_process(outcome: Outcome, inputs: int, seed: int, folder: Path) -> None
     command = [sys.executable, "-m", "tests.fuzz.worker", outcome.name, str(inputs), str(seed), str(folder)]
     environment = {**os.environ, "TMPDIR": str(folder)}
     with (folder / "said").open("wb") as said:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said, env=environment)
+        process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said, env=environment, start_new_session=True)
         _watch(process, desk)
+    if STOP.is_set():
+        return
     report = folder / "report"
     lines = [json.loads(line) for line in report.read_text("utf-8").splitlines()] if report.exists() else []
     outcome.findings += [line["finding"] for line in lines if "finding" in line]
@@ -86,7 +90,7 @@ def _watch(process: subprocess.Popen[bytes], desk: Desk) -> None:
             number, _ = desk.look()
             if number != last:
                 last, since = number, time.monotonic()
-            elif time.monotonic() - since > QUIET_SECONDS:
+            if STOP.is_set() or time.monotonic() - since > QUIET_SECONDS:
                 process.kill()
         else:
             return
@@ -100,7 +104,8 @@ def again(files: list[Path]) -> int:
         if name not in targets:
             sys.stderr.write(f"error: {file}: is not kept for a target; allowed: {CORPUS}/<target>/…\n")
             return 2
-        found = attempt(targets[name], file.read_bytes())
+        with watched():
+            found = attempt(targets[name], file.read_bytes())
         broken += found is not None
         sys.stdout.write(f"{file}: {found.what if found else 'good'}\n{found.trace if found else ''}")
     return 1 if broken else 0
@@ -151,7 +156,11 @@ def main() -> int:
         return 2
     started, share = time.monotonic(), max(1, options.inputs // len(names))
     with ThreadPoolExecutor(os.cpu_count() or 1) as cores:
-        outcomes = list(cores.map(lambda name: fuzz(name, share, options.seed), names))
+        try:
+            outcomes = list(cores.map(lambda name: fuzz(name, share, options.seed), names))
+        except KeyboardInterrupt:
+            STOP.set()
+            return 130
     sys.stdout.write(page(outcomes, options.seed, time.monotonic() - started))
     return 1 if any(one.findings for one in outcomes) else 0
 

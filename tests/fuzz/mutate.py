@@ -121,6 +121,7 @@ HOSTILE_TOKENS = (
     ),
 )
 _EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+_SMALL = 10_000  # bytes; what is larger is not made larger still
 _NUMBER = re.compile(rb"-?\d+(\.\d+)?")
 
 
@@ -136,7 +137,8 @@ def mutate(data: bytes, rng: random.Random, shape: Shape, others: Sequence[bytes
             data = rng.choice(_BENDS)(data, rng)
         else:
             data = rng.choice(_CUTS)(data, rng, others)
-    return data[:most]
+        data = data[:most]
+    return data
 
 
 def _json(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
@@ -153,7 +155,7 @@ def _json(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
             del parent[key]
         case 1 if isinstance(parent, dict):
             parent[rng.choice(HOSTILE_TEXTS)] = parent[key]
-        case 2 if isinstance(parent, list) and parent is not holder:
+        case 2 if isinstance(parent, list) and parent is not holder and len(data) < _SMALL:
             parent[:] = parent * rng.choice((0, 2, 50))
         case 3:
             other, place = rng.choice(places)
@@ -161,8 +163,8 @@ def _json(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
         case 4 if isinstance(parent[key], str):
             text, at = parent[key], rng.randrange(len(parent[key]) + 1)
             parent[key] = text[:at] + rng.choice(HOSTILE_TEXTS) + text[at:]
-        case 5 if isinstance(parent[key], str):
-            parent[key] *= rng.choice((2, 10, 500))
+        case 5 if isinstance(parent[key], str) and len(data) < _SMALL:
+            parent[key] *= rng.choice((2, 10, 100))
         case 6:
             parent[key] = rng.choice(([parent[key]], {"x": parent[key]}, str(parent[key])))
         case _:

@@ -19,7 +19,7 @@ def readable(read: Callable[[], T]) -> T | None:
         promise(refusal.problems, "a refusal says why")
         for line in refusal.problems:
             promise(line.isprintable(), "a problem is one printable line")
-            promise(len(line) < 2_000, "a problem is no page")
+            promise(len(line) <= 1_000, "a problem is no page")
         return None
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.fuzz import harness
 from tests.fuzz.__main__ import ROOT, Outcome, again, page
-from tests.fuzz.harness import Bounds, Target, attempt, load
+from tests.fuzz.harness import Bounds, Target, attempt, load, watched
 from tests.fuzz.mutate import HOSTILE_TEXTS, Shape, mutate
 
 TARGETS = load()
@@ -73,14 +73,16 @@ def test_hostile_input_breaks_no_promise(one: Target) -> None:
         found = attempt(one, data)
         assert found is None, f"{found.what}\n{found.trace}"
 
-    try_it()
+    with watched():
+        try_it()
 
 
 @each_target
 def test_what_was_found_once_stays_mended(one: Target) -> None:
     """Seeds, and every input that ``make fuzz`` ever kept, break no promise any more."""
     for data in one.known:
-        found = attempt(one, data)
+        with watched():
+            found = attempt(one, data)
         assert found is None, f"{data[:200]!r}: {found.what}\n{found.trace}"
 
 
@@ -113,8 +115,9 @@ def _greedy(_: bytes) -> None:
 )
 def test_each_kind_of_fault_is_told(run: Callable[[bytes], None], what: str) -> None:
     """An error that is not documented, a loop without end, a long calculation and a heap of memory are findings."""
-    bounds = Bounds(seconds=0.1, stuck=0.3) if what != "memory" else Bounds(seconds=10, memory=0)
-    found = attempt(Target("x", run, Shape.TEXT, [], 1), b"", bounds)
+    bounds = Bounds(seconds=10, memory=0) if what == "memory" else Bounds(seconds=0.1)
+    with watched(0.3 if what == "Stuck" else 30):
+        found = attempt(Target("x", run, Shape.TEXT, [], 1), b"", bounds)
     assert found is not None
     assert found.what.startswith(what)
 
@@ -122,7 +125,7 @@ def test_each_kind_of_fault_is_told(run: Callable[[bytes], None], what: str) -> 
 def test_planted_faults_are_found(tmp_path: os.PathLike[str]) -> None:
     """``make fuzz`` finds a wrong error and a death of the process, keeps both inputs, and says how to repeat them."""
     environment = {**os.environ, "FUZZ_PLANTED": "1", "FUZZ_CORPUS": str(tmp_path)}
-    command = [sys.executable, "-m", "tests.fuzz", "--inputs", "300", "--only", "planted"]
+    command = [sys.executable, "-m", "tests.fuzz", "--inputs", "3000", "--only", "planted"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
     assert "LookupError at planted.py" in done.stdout

@@ -97,7 +97,7 @@ def guided(worker: Worker, one: Target, inputs: int, seed: int, folder: Path) ->
         f"-max_len={one.most}",
         f"-artifact_prefix={folder}/",
         "-rss_limit_mb=0",
-        "-timeout=0",
+        "-timeout=100000",
         "-len_control=0",
     ]
     atheris.Setup([sys.argv[0], *options, str(folder)], worker.try_one, custom_mutator=change)
@@ -126,16 +126,21 @@ def _counted() -> AbstractContextManager[None]:
 
 def main(name: str, inputs: int, seed: int, folder: Path) -> None:
     """Fuzz ``name`` with so many inputs; the report and the corpus of this run are in ``folder``."""
-    from tests.fuzz.harness import load  # noqa: PLC0415 - what is imported now is not counted
+    from tests.fuzz.harness import load, watched  # noqa: PLC0415 - what is imported now is not counted
 
     has_atheris = importlib.util.find_spec("atheris") is not None
     with _counted() if has_atheris else nullcontext():
         one = load()[name]
+    with watched():
+        _fuzz(one, inputs, seed, folder, guide=has_atheris)
+
+
+def _fuzz(one: Target, inputs: int, seed: int, folder: Path, *, guide: bool) -> None:
     worker = Worker(one, inputs, Desk(folder / "desk"), folder / "report")
     for data in one.known:  # the long ones, which are not changed further, are tried too
         if worker.tried < inputs:
             worker.try_one(data)
-    if has_atheris:
+    if guide:
         corpus = folder / "corpus"
         corpus.mkdir()
         guided(worker, one, inputs - worker.tried, seed, corpus)

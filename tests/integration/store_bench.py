@@ -15,7 +15,7 @@ from bridge.core.retry import Done, Timing
 from bridge.core.rules import Rule
 from bridge.core.target import Target
 from bridge.core.trace import UNTRACED, Tracer
-from bridge.intake.accept import Accepted, Intake
+from bridge.intake.accept import AT_A_TIME, Accepted, Intake
 from bridge.store import reading
 from bridge.store.database import Database
 from bridge.store.rows import Finished, Work
@@ -60,6 +60,8 @@ class Bench:
         database: Database,
         targets: Sequence[Target] = (BORD, PAGINA, ANS, ELSEWHERE),
         tracer: Tracer = UNTRACED,
+        *,
+        at_a_time: int = AT_A_TIME,
     ) -> None:
         self.database = database
         self.now = NOW.timestamp()
@@ -75,6 +77,7 @@ class Bench:
             wake=lambda: None,
             clock=lambda: datetime.fromtimestamp(self.now, UTC),
             tracer=tracer,
+            at_a_time=at_a_time,
         )
         self._store = WorkStore(
             database,
@@ -92,6 +95,11 @@ class Bench:
         self.now += 1
         minute = (self.now - NOW.timestamp()) / 60
         return await self.intake.accept(event(kind, minute, name=f"{case}-{self.now}", subject=case, **changes))
+
+    async def plan(self) -> None:
+        """Judge the targets that are still to be judged."""
+        while await self.intake.plan_more():
+            pass
 
     async def work(self, answer: Answer = succeed) -> int:
         """Run steps until none is due now; give how many ran."""

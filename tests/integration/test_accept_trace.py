@@ -79,6 +79,17 @@ async def test_what_no_event_asks_for_belongs_to_the_last(traced: Bench, tracer:
     assert dict(steps.traces)["retract"] == opened.trace
 
 
+async def test_off_means_off(database: Database) -> None:
+    """A bridge that does not trace passes no trace on, not even a publisher's: not to steps, nor to results."""
+    off, steps = Bench(database, [BORD]), Steps()
+    await off.accept("opened", traceparent=sent(1))
+    await off.work(steps)
+    assert steps.traces == [("publish", None)]
+    bodies = await database.read(lambda connection: connection.scalars(select(schema.notices.c.body)).all())
+    assert bodies
+    assert "trace" not in "".join(bodies)
+
+
 async def test_a_case_from_before_has_no_trace(database: Database, tracer: Recorder) -> None:
     """What was taken in while nobody traced gives steps without a parent, and no column is written."""
     before = Bench(database, [BORD])

@@ -278,6 +278,24 @@ async def test_the_oldest_retraction_that_is_overdue_is_found(bench: Bench) -> N
     assert (await bench.gauges()).oldest_left_behind is None
 
 
+async def test_what_is_late_is_told_by_channel(bench: Bench) -> None:
+    """Work that waits is late after ten seconds, counted from when it was wanted, until it is done or given up."""
+    bench.targets = (BORD, ANS)
+    await bench.accept("opened")
+    await bench.work(fail(DOWN, "bord"))
+    assert (await bench.gauges()).late == []
+    bench.now += 15
+    assert [(one.channel, one.state, one.seconds) for one in (await bench.gauges()).late] == [("sign", "pending", 15)]
+    await bench.work()
+    await bench.accept("ended")
+    await bench.work(fail(DOWN, "bord"))
+    bench.now += 3600
+    [late] = (await bench.gauges()).late
+    assert (late.channel, late.state, late.postings, late.seconds) == ("sign", "retracting", 1, 3600)
+    await bench.work()
+    assert (await bench.gauges()).late == []
+
+
 async def test_gauges_follow_an_index_past_the_history(database: Database) -> None:
     """No query of the gauges reads all postings or all cases, whatever the history."""
     bench = Bench(database)

@@ -62,6 +62,7 @@ async def a_case_that_is_over(bench: Bench) -> None:
     """Let a case begin, be corrected and end, with everything done."""
     for kind in ("opened", "updated", "ended"):
         await bench.accept(kind)
+        await bench.plan()
         await bench.work()
     await hours_pass(bench)
 

@@ -114,8 +114,11 @@ async def test_a_collector_that_hangs(collector: Collector, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("status", [400, 0], ids=["refuses", "is away"])
-async def test_a_collector_that_does_not_take_them(collector: Collector, status: int) -> None:
+async def test_a_collector_that_does_not_take_them(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
     """Every span is counted as lost, with one warning for all; once the collector takes them nothing is lost."""
+    monkeypatch.setattr(tracing, "FLUSH", 5.0 if status else 0.3)
     dropped = Dropped()
     collector.status = status
     settings = TracingSettings(endpoint=collector.url if status else AWAY)

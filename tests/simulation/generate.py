@@ -10,7 +10,11 @@ CATEGORIES = [MISSING] * 6 + ["street_robbery", "missing_person", "hold_up", "ie
 STORIES = ["oe", "oue", "ouue", "o", "ou", "oeo", "oeoe", "oeu", "oee", "e", "uoe", "ueo", "oueoue"]
 KINDS = {"o": "opened", "u": "updated", "e": "ended"}
 ZONES = [LOCAL, LOCAL, 0, 60, 120, -300, 345]
-TARGETS = ("board-a", "board-b", "page", "mail-a", "mail-b", "outbox", "small", "advert", "drill", "far")
+TARGETS = [
+    *("page", "page", "page", "board-a", "board-a", "board-b", "board-b", "mail-a", "mail-a", "mail-b", "outbox"),
+    *("small", "drill", "advert", "far"),
+]
+SILENT = {"advert", "far"}  # never called, if all is well
 FAULTS = [
     *("slow", "refused", "refused", "busy", "lost request", "lost answer", "lost answer", "late", "hangs", "crash"),
     *("never", "lie", "lie", "way down", "dies before", "dies after", "dies after", "dies at the answer"),
@@ -22,9 +26,9 @@ ACTS = [
 ]
 
 # How many cases, targets, faults and acts: most days are short, a few are long.
-SMALL = ([1], [1, 2, 3], [0, 1, 2], [0, 1, 1, 2])
-MIDDLE = ([1, 2, 2, 3], [2, 3, 4, 5], [0, 2, 4, 8], [0, 1, 2, 4])
-LARGE = ([4, 5, 6], [6, 8, 10], [6, 12, 20], [2, 4, 8])
+SMALL = ([1], [1, 2, 3], [0, 1, 2, 3], [0, 1, 1, 2])
+MIDDLE = ([1, 2, 2, 3], [3, 4, 5, 7], [0, 2, 4, 8], [0, 1, 2, 4])
+LARGE = ([4, 5, 6], [8, 11, 15], [6, 12, 20], [2, 4, 8])
 
 
 def generate(seed: int) -> History:
@@ -32,14 +36,15 @@ def generate(seed: int) -> History:
     random = Random(seed)
     cases, shown, faulty, acting = random.choices([SMALL, MIDDLE, LARGE], [60, 35, 5])[0]
     workers = random.choice([0, 0, 2, 3])
-    targets = tuple(sorted(random.sample(TARGETS, random.choice(shown))))
+    targets = tuple(sorted(set(random.sample(TARGETS, random.choice(shown)))))
     messages: list[Message] = []
     for number in range(random.choice(cases)):
         messages += _case(f"zaak{number}", random)
     if random.random() < 0.1:
         messages.append(Message(_moment(random), "", "garbage", 0, "garbage"))
+    called = [target for target in targets if target not in SILENT] or targets
     faults = {
-        (random.choice(targets), min(int(random.expovariate(0.4)), 12)): random.choice(FAULTS)
+        (random.choice(called), min(int(random.expovariate(0.4)), 12)): random.choice(FAULTS)
         for _ in range(random.choice(faulty))
     }
     names = [f"bridge{number}" for number in range(max(1, workers))]
@@ -82,11 +87,11 @@ def _case(case: str, random: Random) -> list[Message]:
 
 
 def _acts(random: Random, names: list[str], targets: tuple[str, ...], messages: list[Message]) -> list[Act]:
+    """Make something that happens; kills and freezes tell most just after an event came, when steps run."""
     at, name, what = _moment(random), random.choice(names), random.choice(ACTS)
     boards = [target for target in targets if target.startswith("board")]
     match what:
         case "kill":
-            # Just after an event came, a step runs: there a kill tells most.
             near = random.choice(messages).at if random.random() < 0.8 else at
             again = near + 0.5 + random.choice([0.0, 1.0, 30.0]) * random.random()
             fuse = random.randrange(80)
@@ -111,6 +116,7 @@ def _acts(random: Random, names: list[str], targets: tuple[str, ...], messages: 
                 Act(at, "withdraw", case) if random.random() < 0.3 else Act(at, f"hold {case}", random.choice(targets))
             ]
         case "freeze":
-            return [Act(at, "freeze", name, random.choice([1.0, 18.0, 40.0]))]
+            near = random.choice(messages).at + random.random() * 0.06 if random.random() < 0.8 else at
+            return [Act(round(near, 3), "freeze", name, random.choice([1.0, 18.0, 40.0]))]
         case _:
             return []

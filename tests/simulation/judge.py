@@ -12,9 +12,9 @@ from bridge.core.content import Content, Phase
 from bridge.core.posting import Posting
 from bridge.core.target import Target
 from tests.simulation.broker import Letter
-from tests.simulation.history import SKEW, START, Message
+from tests.simulation.history import ACTIVE, SKEW, START, Message
 from tests.simulation.machine import SimDatabase
-from tests.simulation.world import World
+from tests.simulation.world import Shown, World
 
 BOARD_WORDS = {"missing_child_alert", "missing_child", "missing_person", "amber_alert"}
 BOARDS = {"board-a", "board-b", "small", "advert", "drill", "far"}
@@ -30,6 +30,8 @@ def may_show(target: str, message: Message) -> bool:
         return False
     return target not in BOARDS or message.category in BOARD_WORDS
 
+
+SETTLED = 100.0  # seconds after which what is shown was renewed in a world that is well
 
 LOGGED: list[str] = []  # lines of the log in which words of an alert stand
 HEARD: Counter[str] = Counter()
@@ -53,6 +55,7 @@ class Judge:
         self.by_text = {message.text: message for message in world.history.messages if message.kind != "garbage"}
         self.told: set[str] = set()  # postings whose alert reached people, or may have
         world.on_effect = self.effect
+        world.on_run_out = self.run_out
         LOGGED.clear()
         HEARD.clear()
 
@@ -99,6 +102,16 @@ class Judge:
         """Find the event whose words these are: a board has them alone, a message after the phase and before a footer."""
         plain = content.text.partition("\n\n")[0]
         return self.by_text.get(plain) or self.by_text.get(plain.partition(" ")[2])
+
+    def run_out(self, target: str, shown: Shown) -> None:
+        """In a world that is well, a board that should show something is told so again before it clears itself."""
+        still = self.world.boards[target].get(shown.posting.id) is shown
+        expired = shown.content.expires is not None and shown.content.expires <= self.world.clock() + 1
+        if not still or expired or self.world.loop.time() < ACTIVE + SETTLED:
+            return
+        wanted = "SELECT count(*) FROM postings WHERE id = ? AND desired = 'shown'"
+        if self.database.raw.execute(wanted, (shown.posting.id,)).fetchone()[0]:
+            self.world.violate(f"I3: {target} goes dark while {shown.posting.case} is open")
 
     def acknowledged(self, letter: Letter, aside: bool) -> None:
         """Judge an acknowledgement: what is acknowledged is kept, or set aside (I3)."""

@@ -84,7 +84,9 @@ def page(seeds: str, total: Sum) -> str:
                 for name, (promise, what, word) in PROMISES.items()
             ),
             "",
-            f"{len(total.failed)} of {played:,} histories failed" if total.failed else f"all {played:,} histories hold",
+            f"FAILED: {', '.join(f'{one.seed} ({wrong[:2]})' for one, wrong in total.failed)}"
+            if total.failed
+            else f"all {played:,} histories hold",
         ]
     )
 

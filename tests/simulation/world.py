@@ -48,6 +48,7 @@ class World:
     wrong: list[str] = field(default_factory=list)
     happened: Counter[str] = field(default_factory=Counter)  # what the page at the end counts
     on_effect: Callable[[Target, Posting, Content], None] = lambda *_: None
+    on_run_out: Callable[[str, Shown], None] = lambda *_: None
     start: Callable[[str], None] = lambda _: None  # a process by its name
 
     def __post_init__(self) -> None:

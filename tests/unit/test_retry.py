@@ -264,6 +264,13 @@ def test_a_lease_is_renewed_before_half_of_it_is_over(can: Capabilities) -> None
     assert not due_for_renewal(replace(fresh, applied=Applied.GONE), can, TIMING, NOW + 450)
 
 
+def test_a_clock_that_was_ahead_does_not_put_off_a_renewal() -> None:
+    """A text was sent while the clock was an hour ahead: what is sent now is renewed halfway through what it was given now."""
+    ahead = replace(SHOWN, shown_until=NOW + 3600 + 900)
+    outcome = then(ahead, done(Step.UPDATE, RECEIPT, "r2", content=content("r2", NOW + 900)), BOARD)
+    assert due_for_renewal(outcome.state, BOARD, TIMING, NOW + 450)
+
+
 @given(
     attempts=st.integers(0, 10_000),
     jitter=st.floats(0, 1, exclude_max=True),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
-import shutil
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+import yaml
 
 from bridge.adapters.http_sign import HttpSign
 from bridge.adapters.registry import find_adapters
@@ -20,13 +20,24 @@ from tests.fuzz.harness import promise, target
 from tests.fuzz.mutate import Shape
 from tests.fuzz.promises import readable
 
-FOLDER = Path(tempfile.mkdtemp(prefix="burgernet-fuzz-"))
-atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
+
+class Paper(type(Path())):  # type: ignore[misc]
+    """Any file of a folder that holds nothing but this input: a real one would cost more than to read it."""
+
+    data = b""
+
+    def read_text(self, encoding: str | None = None, errors: str | None = None) -> str:
+        """Give the input."""
+        return Paper.data.decode(encoding or "utf-8", errors or "strict")
+
+
+FOLDER = Paper("/paper")
 TYPES = find_adapters()
 CAN = {
     name: Capabilities(kind=Kind.STATE, channels=frozenset({"sign", "display", "email", "facebook", "outbox"}))
     for name in TYPES
 }
+RULES, LISTED = Loaded(Settings(rules="x.yaml"), FOLDER), Loaded(Settings(targets="x.yaml"), FOLDER)
 EXAMPLES = PACKAGED.resolve()
 LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{after}: &{after} [{','.join([f'*{before}'] * 9)}]\n"
@@ -44,40 +55,46 @@ TRAPS = [
 ]
 
 
-def _file(name: str, data: bytes) -> Path:
-    path = FOLDER / name
-    path.write_bytes(data)
-    return path
+def _parts(name: str) -> Iterator[str]:
+    """Give the shipped file in parts, each good by itself."""
+    for key, value in yaml.safe_load((EXAMPLES / name).read_text("utf-8")).items():
+        parts = [value[start : start + 2] for start in range(0, len(value), 2)] if isinstance(value, list) else [value]
+        yield from (yaml.safe_dump({key: part}, allow_unicode=True, default_flow_style=None) for part in parts)
+
+
+def _paper(data: bytes) -> Path:
+    Paper.data = data
+    return FOLDER / "paper.yaml"
 
 
 @target(
     shape=Shape.TEXT,
     seeds=[
-        (EXAMPLES / "bridge.yaml").read_bytes() if (EXAMPLES / "bridge.yaml").exists() else b"web: {port: 1}",
+        *_parts("bridge.yaml"),
         *TRAPS,
     ],
-    most=12_000,
+    most=4_000,
 )
 def bridge_yaml(data: bytes) -> None:
     """The settings, and those of each adapter."""
-    loaded = readable(lambda: load_settings(_file("bridge.yaml", data), {}))
+    loaded = readable(lambda: load_settings(_paper(data), {}))
     if loaded is not None:
         readable(lambda: adapter_configs(loaded, TYPES))
         promise(loaded.settings.model_dump_json(), "settings can be written")
 
 
-@target(shape=Shape.TEXT, seeds=[(EXAMPLES / "rules.yaml").read_bytes(), *TRAPS], most=12_000)
+@target(shape=Shape.TEXT, seeds=[*_parts("rules.yaml"), *TRAPS], most=4_000)
 def rules_yaml(data: bytes) -> None:
     """The rules, and what they decide."""
-    _file("rules.yaml", data)
-    rules = readable(lambda: load_rules(Loaded(Settings(rules="rules.yaml"), FOLDER)))
+    _paper(data)
+    rules = readable(lambda: load_rules(RULES))
     for board in (True, False) if rules else ():
         facts = Facts(
             *("sign" if board else "email", board, OwnerKind.COMMERCIAL, Category.HOLD_UP, Status.ACTUAL),
             *(Urgency.IMMEDIATE, "nl", False, frozenset({"circle"}), (Status.ACTUAL,)),
         )
         decision = decide(facts, rules.rules if rules else ())
-        promise(decision.explain().isprintable(), "a reason is one line")
+        promise(len(decision.explain().splitlines()) <= 1, "a reason is one line")
         promise(not (board and decision.allowed), "no rule lets a hold-up on a board (R2)")
 
 
@@ -92,12 +109,12 @@ def rules_yaml(data: bytes) -> None:
 """,
         *TRAPS,
     ],
-    most=12_000,
+    most=4_000,
 )
 def targets_yaml(data: bytes) -> None:
     """The targets: an address that is taken leads where it says, and into no header or path of ours."""
-    _file("targets.yaml", data)
-    listed = readable(lambda: load_targets(Loaded(Settings(targets="targets.yaml"), FOLDER), TYPES, CAN))
+    _paper(data)
+    listed = readable(lambda: load_targets(LISTED, TYPES, CAN))
     for one in listed or ():
         place_of_target(one)
         promise(one.address.isprintable() or one.adapter == "outbox", "an address has no orders in it")

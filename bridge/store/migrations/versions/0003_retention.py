@@ -1,4 +1,4 @@
-"""When a case's words were erased, and the way to those whose time has come."""
+"""When a case's words were erased, and how far its targets were judged; and the ways to those that wait for either."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,5 +13,8 @@ ERASABLE = "standing <> 'open' AND erased IS NULL"
 
 def upgrade() -> None:
     op.add_column("cases", sa.Column("erased", sa.Double(), nullable=True))
+    op.add_column("cases", sa.Column("planned", sa.Integer(), nullable=True))
+    unfinished = sa.text("planned IS NOT NULL")
+    op.create_index("ix_cases_planned", "cases", ["planned"], sqlite_where=unfinished, postgresql_where=unfinished)
     where = sa.text(ERASABLE)
     op.create_index("ix_cases_erasable", "cases", ["changed"], sqlite_where=where, postgresql_where=where)
