@@ -66,7 +66,9 @@ def after(state: State, done: Done, can: Capabilities, timing: Timing, now: floa
     state = replace(state, shown_until=min(state.shown_until, now + timing.valid_for))
     if isinstance(done.result, AdapterError):
         return _failed(state, done, can, timing, now, jitter)
-    changed = replace(_succeeded(state, done), attempts=0, error="")
+    changed = _succeeded(state, done)
+    if changed.attempts or changed.error:
+        changed = replace(changed, attempts=0, error="")
     if next_step(changed, can) not in (None, Step.FIND):
         return After(changed, now)
     if changed.applied is Applied.UNKNOWN:

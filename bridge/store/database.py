@@ -10,10 +10,11 @@ import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, TypeVar
@@ -32,6 +33,7 @@ __all__ = [
     "Connection",
     "Database",
     "Line",
+    "Prepared",
     "check_there",
     "insert",
     "insert_new",
@@ -214,6 +216,30 @@ class _Postgresql:
 
     async def close(self) -> None:
         await self._engine.dispose()
+
+
+class Prepared:
+    """A statement for many rows, made once for each kind of database and then handed to its driver as it is.
+
+    SQLAlchemy looks at every value of every row on its way to the driver; what the dispatcher writes needs no looking
+    at. Each row has a value for every parameter of the statement.
+    """
+
+    def __init__(self, statement: Any) -> None:
+        self._statement = statement
+        self._made: dict[str, tuple[str, Callable[[Any], Any]]] = {}
+
+    def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Run it for all rows in one go; for none, not at all."""
+        if rows:
+            text, values_of = self._made.get(connection.dialect.name) or self._make(connection)
+            connection.exec_driver_sql(text, [values_of(row) for row in rows])
+
+    def _make(self, connection: Connection) -> tuple[str, Callable[[Any], Any]]:
+        compiled = self._statement.compile(dialect=connection.dialect)
+        made = str(compiled), itemgetter(*compiled.positiontup)
+        self._made[connection.dialect.name] = made
+        return made
 
 
 def insert(dialect: str, table: Table) -> Any:
