@@ -9,19 +9,24 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, Self, TextIO, TypeVar
 
 import structlog
 
 from bridge.settings import LogSettings
 
 MAX_VALUE = 2_000  # characters
+MAX_KEY = 200
+MAX_VALUES = 1_000  # within the lists and mappings of one line
+MAX_DEPTH = 20
+MAX_BITS = 256  # of an integer; Python refuses to write one of more than 4300 digits
 MAX_TRACEBACK = 20_000
 HIDDEN = "***"
 
 _Fields = structlog.typing.EventDict
+_T = TypeVar("_T")
 
 _DROPPED = frozenset({"text", "body", "html", "description"})  # what an alert says is not for the log (I6)
 _SECRET_KEY = re.compile(r"(?:^|[_-])(?:token|secret|password|passwd|authorization|api_?key)s?$", re.IGNORECASE)
@@ -89,33 +94,57 @@ class _Lines(str):
 
 
 def _make_safe(_logger: object, _method: str, fields: _Fields) -> _Fields:
-    return _safe_items(fields)
+    return _Safe().items(fields.items(), MAX_DEPTH)
 
 
-def _safe_items(fields: Mapping[Any, Any]) -> dict[str, Any]:
-    return {
-        str(key): HIDDEN if _SECRET_KEY.search(str(key)) else _safe(value)
-        for key, value in fields.items()
-        if key not in _DROPPED
-    }
+class _Safe:
+    """Makes the values of one line safe; what is too much of it is left out, for no value may stop what logs it."""
+
+    def __init__(self) -> None:
+        self._left = MAX_VALUES
+
+    def items(self, fields: Iterable[tuple[Any, Any]], depth: int) -> dict[str, Any]:
+        """Make keys and values safe."""
+        safe: dict[str, Any] = {}
+        for key, value in fields:
+            name = _words(key, MAX_KEY)
+            if name not in _DROPPED:
+                safe[name] = HIDDEN if _SECRET_KEY.search(name) else self._value(value, depth - 1)
+        return safe
+
+    def _value(self, value: Any, depth: int) -> Any:
+        match value:
+            case None | bool():
+                return value
+            case int():
+                return value if value.bit_length() <= MAX_BITS else _words(value)
+            case float():
+                return value if math.isfinite(value) else str(value)
+            case _Lines():
+                return _Lines("\n".join(_one_line(line) for line in mask(value)[-MAX_TRACEBACK:].rstrip().split("\n")))
+            case Mapping() | list() | tuple() | set() | frozenset() if not depth:
+                return "…"
+            case Mapping():
+                return self.items(self._some(value.items()), depth)
+            case list() | tuple() | set() | frozenset():
+                return [self._value(item, depth - 1) for item in self._some(value)]
+            case _:
+                return _words(value)
+
+    def _some(self, values: Iterable[_T]) -> Iterator[_T]:
+        for value in values:
+            if self._left <= 0:
+                return
+            self._left -= 1
+            yield value
 
 
-def _safe(value: Any) -> Any:
-    match value:
-        case None | bool() | int():
-            return value
-        case float():
-            return value if math.isfinite(value) else str(value)
-        case _Lines():
-            return _Lines("\n".join(_one_line(line) for line in mask(value)[-MAX_TRACEBACK:].rstrip().split("\n")))
-        case bytes() | bytearray() | memoryview():
-            return f"<{len(value)} bytes>"
-        case Mapping():
-            return _safe_items(value)
-        case list() | tuple() | set() | frozenset():
-            return [_safe(item) for item in value]
-        case _:
-            return _one_line(mask(str(value)))[:MAX_VALUE]
+def _words(value: Any, most: int = MAX_VALUE) -> str:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"<{len(value)} bytes>"
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        return f"<a number of {value.bit_length()} bits>"
+    return _one_line(mask(str(value)))[:most]
 
 
 def _one_line(text: str) -> str:

@@ -26,11 +26,10 @@ PACKAGED = Path(__file__).parent / "defaults"
 
 @dataclass(frozen=True)
 class Configured:
-    """The policy, and a digest that changes when rules, targets or templates do."""
+    """The policy, its templates, and its targets by their digests."""
 
     policy: Policy
     templates: Templates
-    digest: str
     by_digest: Mapping[str, Target]
 
 
@@ -60,14 +59,14 @@ def load_policy(
     """Read targets, rules and templates; raise ``InvalidInput`` with every fault of all three."""
     problems: list[str] = []
     targets = _collect(problems, lambda: load_targets(loaded, types, capabilities), [])
-    rules = _collect(problems, lambda: _load_rules(loaded), RuleFile(rules=()))
+    rules = _collect(problems, lambda: load_rules(loaded), RuleFile(rules=()))
     templates = _collect(problems, lambda: Templates(_templates_path(loaded)), None)
     if problems or templates is None:
         raise InvalidInput(*problems)
-    policy = Policy(targets, rules.rules, capabilities, templates)
     by_digest = {target.digest: target for target in targets}
     parts = [rules.model_dump_json(), templates.digest, *sorted(by_digest)]
-    return Configured(policy, templates, hashlib.sha256("\n".join(parts).encode()).hexdigest(), by_digest)
+    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return Configured(Policy(targets, rules.rules, capabilities, templates, digest), templates, by_digest)
 
 
 def _collect(problems: list[str], read: Any, otherwise: Any) -> Any:
@@ -82,7 +81,8 @@ def _templates_path(loaded: Loaded) -> Path:
     return loaded.path(loaded.settings.templates) if loaded.settings.templates else PACKAGED / "templates"
 
 
-def _load_rules(loaded: Loaded) -> RuleFile:
+def load_rules(loaded: Loaded) -> RuleFile:
+    """Read ``rules.yaml``; raise ``InvalidInput`` with every fault."""
     path = loaded.path(loaded.settings.rules) if loaded.settings.rules else PACKAGED / "rules.yaml"
     try:
         found = RuleFile.model_validate(read_yaml(path) or {})

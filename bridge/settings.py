@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -20,11 +23,18 @@ from pydantic_settings import (
 )
 
 from bridge.core.errors import InvalidInput
-from bridge.core.events import explain
+from bridge.core.events import HIDDEN, explain, once
 from bridge.core.retry import Timing
 
 PREFIX = "BRIDGE_"
 DEFAULT_PATH = Path("config/bridge.yaml")
+
+MAX_LEVELS = 50  # of a YAML file
+MAX_NODES = 1_000_000  # that aliases may make of a small file; without them a file may be as long as it is
+
+_UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
+# What PyYAML raises for a value that its tag does not fit ("!!timestamp x", "!!int ''", 2026-02-31).
+_UNFIT = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class _Section(BaseModel):
@@ -51,8 +61,20 @@ def _amqp(url: SecretStr) -> SecretStr:
     return url
 
 
+def _sources(senders: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    for user, patterns in senders.items():
+        if not user or not patterns or any(not pattern or "*" in pattern[:-1] for pattern in patterns):
+            raise ValueError(
+                "a list of sources for each user; a * may stand at the end of a source, for whatever follows"
+            )
+    return senders
+
+
 class QueueSettings(_Section):
-    """The RabbitMQ that events come from; an empty ``url`` means none."""
+    """The RabbitMQ that events come from; an empty ``url`` means none.
+
+    ``senders``: broker user → sources that it may speak for (a ``*`` at the end: whatever follows); empty: any for all.
+    """
 
     url: Annotated[SecretStr, AfterValidator(_amqp)] = SecretStr("")
     name: str = Field("burgernet.alerts", min_length=1, max_length=200)
@@ -64,6 +86,7 @@ class QueueSettings(_Section):
     prefetch: int = Field(32, ge=1, le=2000)
     delivery_limit: int = Field(20, ge=1, le=1000)
     retry_max: Seconds = 30.0
+    senders: Annotated[dict[str, tuple[str, ...]], AfterValidator(_sources)] = {}
 
 
 class WebSettings(_Section):
@@ -122,6 +145,40 @@ class LogSettings(_Section):
     format: Literal["auto", "json", "console"] = "auto"
 
 
+def _collector(text: str) -> str:
+    """Give the whole address; without a path it is the one that OTLP/HTTP names for traces."""
+    try:
+        url = urlsplit(text)
+        good = url.scheme in ("http", "https") and url.hostname and url.username is None
+    except ValueError:
+        good = False
+    if text and not good:
+        raise ValueError("an http or https URL without user, like http://127.0.0.1:4318/v1/traces, or nothing")
+    return url._replace(path="/v1/traces").geturl() if text and url.path in ("", "/") else text
+
+
+def _headers(given: Any) -> Any:
+    """Look at headers before anything else does, for no error may repeat them."""
+    texts = given.items() if isinstance(given, dict) else [("", given)]
+    for name, value in texts:
+        secret = value.get_secret_value() if isinstance(value, SecretStr) else value
+        fits = isinstance(secret, str) and re.fullmatch(r"[\x21-\x7e]+( +[\x21-\x7e]+)*", secret)
+        if not fits or not re.fullmatch(r"[A-Za-z0-9-]+", str(name)):
+            raise PydanticCustomError(HIDDEN, "names of letters, digits and -, each with one line of printable ASCII")
+    return given
+
+
+class TracingSettings(_Section):
+    """Where spans go (OpenTelemetry, OTLP over HTTP); an empty ``endpoint`` means that nothing is traced.
+
+    ``sample``: the share of traces that begin here and are kept; others follow what their publisher decided.
+    """
+
+    endpoint: Annotated[str, AfterValidator(_collector)] = ""
+    sample: float = Field(1.0, ge=0, le=1)
+    headers: Annotated[dict[str, SecretStr], BeforeValidator(_headers)] = {}
+
+
 class ServiceSettings(_Section):
     """The process. ``stop_timeout``: seconds that running steps get to end when the service stops."""
 
@@ -142,6 +199,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     dispatch: DispatchSettings = DispatchSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
     service: ServiceSettings = ServiceSettings()
     adapters: dict[str, dict[str, Any]] = {}
     rules: str = ""
@@ -188,6 +246,11 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] | Non
     given = {key: value for key, value in (values or {}).items() if value is not None}  # all lines may be comments
     secrets = Path(environment.get(f"{PREFIX}SECRETS_DIR", "/run/secrets"))
     unknown = _unknown_variables(environment)
+    # Checked here, for pydantic's settings take some names (_env_file) as orders to themselves.
+    unknown += [
+        f"{chosen}: {key}: is not a known key" for key in sorted(set(map(str, given)) - set(Settings.model_fields))
+    ]
+    given = {key: value for key, value in given.items() if key in Settings.model_fields}
     try:
         settings = Settings(_secrets_dir=secrets if secrets.is_dir() else None, **given)
     except ValidationError as error:
@@ -214,24 +277,87 @@ def _unknown_variables(environment: Mapping[str, str]) -> list[str]:
 def read_yaml(path: Path) -> Any:
     """Read a YAML (or JSON) file safely; one clear line when it cannot be read."""
     try:
-        text = path.read_text("utf-8")
-        return json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=_Loader)  # noqa: S506 - it is safe
+        return _parse(path.read_text("utf-8"), as_json=path.suffix == ".json")
     except OSError as error:
         raise InvalidInput(f"{path}: cannot be read ({error.strerror})") from None
-    except (UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
+    except InvalidInput as error:
+        raise InvalidInput(f"{path}: {error}") from None
+    except _UNREADABLE as error:
         where = getattr(error, "problem_mark", None)
         line = f" line {where.line + 1}," if where else ""
-        what = getattr(error, "problem", None) or str(error).splitlines()[0]
+        what = getattr(error, "problem", None) or "".join(str(error).splitlines()[:1]) or type(error).__name__
         raise InvalidInput(f"{path}:{line} is not valid: {what}") from None
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """A safe loader that refuses a key that stands twice: the last one would win in silence."""
+def _parse(text: str, *, as_json: bool) -> Any:
+    return json.loads(text, object_pairs_hook=once) if as_json else yaml.load(text, Loader=_Loader)  # noqa: S506 - safe
+
+
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(yaml.composer.Composer, _Base):  # type: ignore[misc]
+    """A safe loader that refuses what harms in silence: a key that stands twice, and a small file that becomes huge.
+
+    The composer is the one in Python: the other one nests in C, and a file of brackets overruns its stack.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        """Begin with nothing read."""
+        _Base.__init__(self, stream)
+        yaml.composer.Composer.__init__(self)
+        self._open: list[_Extent] = []
+        self._known: dict[int, _Extent] = {}  # of each node that is complete, by its id
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Read one node, whose extent counts with every alias written out."""
+        if self.check_event(yaml.AliasEvent):
+            node: Any = super().compose_node(parent, index)
+            extent = self._known.get(id(node))
+            if extent is None:
+                raise yaml.composer.ComposerError(None, None, "an alias stands within what it names", node.start_mark)
+        else:
+            extent = _Extent()
+            self._open.append(extent)
+            self._bound(len(self._open), self.peek_event().start_mark)
+            node = super().compose_node(parent, index)
+            self._known[id(node)] = self._open.pop()
+        if self._open:
+            outer = self._open[-1]
+            outer.nodes += extent.nodes
+            outer.levels = max(outer.levels, extent.levels + 1)
+            self._bound(len(self._open) + extent.levels, node.start_mark)
+            if outer.nodes > max(MAX_NODES, 10 * len(self._known)):
+                raise yaml.composer.ComposerError(None, None, "aliases make the file too large", node.start_mark)
+        return node
+
+    def _bound(self, levels: int, mark: Any) -> None:
+        if levels > MAX_LEVELS:
+            raise yaml.composer.ComposerError(None, None, f"more than {MAX_LEVELS} levels deep", mark)
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        """Build one value."""
+        try:
+            return super().construct_object(node, deep=deep)
+        except _UNFIT:
+            what = f"not a value of the kind {node.tag.rpartition(':')[2]!r}"
+            raise yaml.constructor.ConstructorError(None, None, what, node.start_mark) from None
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         """Build a mapping; every key once."""
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if isinstance(key, str) and keys.count(key) > 1:
+        if not isinstance(node, yaml.MappingNode):  # "!!set [x]"
+            raise yaml.constructor.ConstructorError(None, None, "expected keys and values", node.start_mark)
+        seen = set()
+        for key in [self.construct_object(key, deep=True) for key, _ in node.value]:
+            if isinstance(key, str) and key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", node.start_mark)
+            seen.add(key if isinstance(key, str) else None)
         return super().construct_mapping(node, deep=deep)
+
+
+@dataclass
+class _Extent:
+    """How large a node is with every alias in it written out."""
+
+    nodes: int = 1
+    levels: int = 1

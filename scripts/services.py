@@ -28,7 +28,10 @@ from servers.rabbitmq import RabbitMQ
 from servers.tools import PATH, MissingError, ServerError, State, wait_until
 
 HOME = Path(__file__).resolve().parent.parent / ".services"
-PROGRAMS = {"smtp-sink": "postfix"}  # what tests start for themselves, and Debian's package that has it
+PROGRAMS = {
+    "smtp-sink": "postfix",
+    "promtool": "prometheus",
+}  # what tests start for themselves, and Debian's package that has it
 
 
 @contextlib.contextmanager
@@ -158,6 +161,15 @@ def break_or_mend(server: Server, command: str, *, fsync: bool) -> int:
     return 0
 
 
+def control(broker: RabbitMQ, arguments: Sequence[str]) -> int:
+    """Run ``rabbitmqctl`` on a broker of ours: that is how tests make users."""
+    if broker.foreign_url:
+        print(f"services: {broker.name} is named in {broker.variable}; only one's own is touched", file=sys.stderr)
+        return 2
+    broker.control(*arguments)
+    return 0
+
+
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
@@ -169,6 +181,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         commands.add_parser(name)
     for name in ("stop", "start", "kill", "restart"):
         commands.add_parser(name).add_argument("server", choices=(RabbitMQ.name, Postgres.name))
+    control = commands.add_parser("rabbitmqctl", help="run rabbitmqctl on our broker")
+    control.add_argument("arguments", nargs=argparse.REMAINDER)
     return parser.parse_args(arguments)
 
 
@@ -178,7 +192,8 @@ def run(options: argparse.Namespace) -> int:
     with (HOME / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         state = State(HOME)
-        servers: list[Server] = [RabbitMQ(state), Postgres(state)]
+        broker = RabbitMQ(state)
+        servers: list[Server] = [broker, Postgres(state)]
         if options.command == "up":
             return up(servers, fsync=not options.no_fsync)
         if options.command == "status":
@@ -187,6 +202,8 @@ def run(options: argparse.Namespace) -> int:
             return down(servers)
         if options.command == "remove":
             return remove(servers, state)
+        if options.command == "rabbitmqctl":
+            return control(broker, options.arguments)
         chosen = next(server for server in servers if server.name == options.server)
         return break_or_mend(chosen, options.command, fsync=not options.no_fsync)
 

@@ -6,7 +6,7 @@ Messages of the API are never repeated in an error: they may quote a token or a 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
@@ -174,8 +174,23 @@ class Paging(BaseModel):
 class Feed(BaseModel):
     """One page of a feed, newest first."""
 
-    data: list[Post]
+    data: list[Any]
     paging: Paging = Paging()
+
+    def posts_with(self, wanted: Callable[[str], bool]) -> list[Post] | None:
+        """Give the posts whose text is wanted, and ``None`` when one of them cannot be read.
+
+        Any other post that cannot be read is passed over: one strange post must not hide ours for ever.
+        """
+        posts: list[Post] = []
+        for raw in self.data:
+            text = raw.get("message") if isinstance(raw, dict) else None
+            if isinstance(text, str) and wanted(text):
+                try:
+                    posts.append(Post.model_validate(raw))
+                except ValidationError:
+                    return None
+        return posts
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -15,7 +15,11 @@ FULL = 95.0
 FULL_PAUSE = 60.0
 """Seconds until a full page is tried again, so that a fresh reading comes in."""
 
-LONGEST_PAUSE = 86_400.0
+LONGEST_PAUSE = 3_600.0
+"""Seconds; the limits are of a sliding hour, so a reading that names more is not believed."""
+
+URGENT_PAUSE = 60.0
+"""Seconds that a removal or a look waits at most: what must go is tried again, whatever a header says."""
 
 
 class _Usage(BaseModel):
@@ -39,7 +43,7 @@ _BY_BUSINESS = TypeAdapter(dict[str, list[_Usage]])
 @dataclass(frozen=True)
 class _Pause:
     until: float
-    blocked: bool
+    urgent_until: float  # for removals and looks; 0: they go out
 
 
 class UsageMeter:
@@ -50,17 +54,20 @@ class UsageMeter:
         self._pauses: dict[str, _Pause] = {}
 
     def admit(self, page: str, *, urgent: bool) -> None:
-        """Raise ``TransientError`` while the page is full or blocked; only a block stops what is urgent."""
+        """Raise ``TransientError`` while the page is full or blocked; a block holds what is urgent for a minute."""
         pause = self._pauses.get(page)
         if pause is None:
             return
-        remaining = pause.until - self._clock()
-        if remaining <= 0:
+        now = self._clock()
+        if pause.until <= now:
             del self._pauses[page]
-        elif pause.blocked:
-            raise TransientError("Facebook blocks this page for too many calls", retry_after=remaining)
-        elif not urgent:
-            raise TransientError("this page is close to its limit of calls", retry_after=remaining)
+        elif (remaining := (pause.urgent_until if urgent else pause.until) - now) > 0:
+            why = (
+                "Facebook blocks this page for too many calls"
+                if pause.urgent_until
+                else "this page is close to its limit of calls"
+            )
+            raise TransientError(why, retry_after=remaining)
 
     def note(self, page: str, headers: Mapping[str, str]) -> float | None:
         """Take the reading in an answer's headers; return the seconds of a block, ``None`` when there is none.
@@ -73,9 +80,10 @@ class UsageMeter:
         minutes = max(reading.estimated_time_to_regain_access for reading in readings)
         blocked = min(minutes * 60, LONGEST_PAUSE)
         if blocked:
-            self._pauses[page] = _Pause(self._clock() + blocked, blocked=True)
+            now = self._clock()
+            self._pauses[page] = _Pause(now + blocked, now + min(blocked, URGENT_PAUSE))
         elif max(reading.percent for reading in readings) >= FULL:
-            self._pauses[page] = _Pause(self._clock() + FULL_PAUSE, blocked=False)
+            self._pauses[page] = _Pause(self._clock() + FULL_PAUSE, 0.0)
         else:
             self._pauses.pop(page, None)
         return blocked or None

@@ -54,7 +54,7 @@ def _no_control(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    if any(char in text for char in "\r\n\t"):
+    if any(char in text for char in "\r\n\t\u2028\u2029"):
         raise ValueError("one line of text")
     return text
 

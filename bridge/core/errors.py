@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
 class BridgeError(Exception):
     """Base of all errors that the bridge raises on purpose."""
 
 
 class InvalidInput(BridgeError):
-    """Something from outside cannot be read. ``problems`` holds one clear line each: field, value, what is allowed."""
+    """Something from outside cannot be read. ``problems`` holds one clear line each: field, value, what is allowed.
+
+    A line quotes what it refuses, and is logged and shown: nothing is in it that a terminal or a log would obey, and it
+    has at most 1,000 characters.
+    """
 
     def __init__(self, *problems: str) -> None:
-        self.problems = problems or ("invalid input",)
+        self.problems = tuple(_printable(problem[:1_000]) for problem in problems) or ("invalid input",)
         super().__init__("; ".join(self.problems))
 
 
@@ -27,8 +35,7 @@ class AdapterError(BridgeError):
     """
 
     def __init__(self, reason: str) -> None:
-        printable = "".join(char if char.isprintable() else " " for char in reason[:2_000])
-        super().__init__(" ".join(printable.split())[:500])
+        super().__init__(" ".join(_printable(reason[:2_000]).split())[:500])
 
 
 class TransientError(AdapterError):

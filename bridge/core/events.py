@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -17,12 +18,14 @@ from pydantic_core import ErrorDetails, from_json
 
 from bridge.core.alert import Alert, CapModel, Ending, Instant, Line
 from bridge.core.errors import InvalidInput
+from bridge.core.trace import STATE, Trace
 
 OPENED = "nl.burgernet.alert.opened"
 UPDATED = "nl.burgernet.alert.updated"
 ENDED = "nl.burgernet.alert.ended"
 
 MAX_BODY = 1_000_000  # bytes; a full event with the longest texts in four languages is well below
+HIDDEN = "hidden"  # the type of an error whose value is a secret
 _EXPLAINED = 20  # faults of one event that are told
 _SHOWN = 60  # characters of a refused value that an error repeats
 
@@ -94,7 +97,7 @@ def parse_binary(headers: Mapping[str, Any], content_type: str, body: bytes) -> 
     """Read one CloudEvent in AMQP binary mode: attributes in ``cloudEvents:*`` or ``cloudEvents_*`` headers."""
     if content_type and not _is_json(content_type):
         raise InvalidInput(f"datacontenttype: {_show(content_type)} is not allowed; allowed: application/json")
-    attributes = {key[12:]: _plain(key[12:], value) for key, value in headers.items() if is_attribute(key)}
+    attributes = once([(key[12:], _plain(key[12:], value)) for key, value in headers.items() if is_attribute(key)])
     return _validate({"datacontenttype": "application/json", **attributes, "data": _read_data(body)})
 
 
@@ -109,6 +112,12 @@ def dump(event: Event) -> str:
     if event.sequence is not None:
         fields["sequence"] = str(event.sequence)
     return json.dumps(fields, separators=(",", ":"))
+
+
+def with_trace(event: Event, trace: Trace) -> Event:
+    """Put an event into the trace that came beside it; a ``tracestate`` of its own belongs to another place."""
+    own = {STATE: None} if STATE in (event.model_extra or {}) else {}
+    return event.model_copy(update=own | trace.headers)
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -138,11 +147,25 @@ def _read_json(body: bytes | str) -> Any:
     try:
         value = from_json(body.encode() if isinstance(body, str) else body, allow_inf_nan=False)
         json.dumps(value, allow_nan=False).encode()
+        json.loads(body, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
         raise InvalidInput(
             f"body: not JSON ({_one_line(str(error))}); allowed: one CloudEvent as a JSON object"
         ) from None
     return value
+
+
+def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Make the object of its names and values; raise ``InvalidInput`` for a name that stands twice.
+
+    Of two the last would win in silence here, and the first elsewhere: a checker before us may have read the other one.
+    """
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        name = next(key for key, count in counts.items() if count > 1)
+        raise InvalidInput(f"{_one_line(name)[:_SHOWN] or 'body'}: stands twice; allowed: every name once")
+    return fields
 
 
 def _read_data(body: bytes) -> Any:
@@ -182,6 +205,8 @@ def explain(error: ValidationError) -> list[str]:
 def _problem(detail: ErrorDetails) -> str:
     path = ".".join(str(part) for part in detail["loc"] if part not in (OPENED, UPDATED, ENDED)) or "event"
     context = detail.get("ctx", {})
+    if detail["type"] == HIDDEN:
+        return f"{path}: is not allowed; allowed: {detail['msg']}"
     match detail["type"]:
         case "missing":
             return f"{path}: is missing; it is required"
@@ -208,7 +233,10 @@ def _length(context: Mapping[str, Any], value: Any) -> str:
 
 
 def _show(value: Any) -> str:
-    text = _one_line(json.dumps(value, ensure_ascii=False, default=str))
+    try:
+        text = _one_line(json.dumps(value, ensure_ascii=False, default=str))
+    except (TypeError, ValueError, RecursionError):  # YAML has numbers and keys that JSON has no word for
+        return f"a {type(value).__name__} that cannot be shown"
     size = len(value) if isinstance(value, str) else len(text)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({size} characters)"
 

@@ -12,7 +12,6 @@ import asyncio
 import hashlib
 import re
 import socket
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -39,6 +38,8 @@ _NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
 # A last label like this makes a host an IPv4 address for the C library (WHATWG URL, "ends in a number").
 _NUMERIC_HOST = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?", re.IGNORECASE)
+
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")  # the library lets blanks and control characters through
 
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the IPv4 internet as seen from an IPv6-only network
 _GLOBAL_UNICAST = IPv6Network("2000::/3")  # RFC 4291: all that is given out so far; the rest is inside or reserved
@@ -192,21 +193,17 @@ class PhotoFetcher:
 
 
 class _GuardedResolver(AbstractResolver):
-    """The system's resolver, without the addresses that must not be connected to.
-
-    In threads of its own: a name server that never answers must not keep boards from being looked up.
-    """
+    """The system's resolver, without the addresses that must not be connected to."""
 
     def __init__(self, gate: _Gate) -> None:
         self._gate = gate
-        self._threads = ThreadPoolExecutor(4, "photo-names")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         """Resolve ``host`` to addresses that may be connected to, or raise ``PermanentError`` when none is left."""
         try:
-            found = await asyncio.get_running_loop().run_in_executor(self._threads, _look_up, host, port, family)
+            found = await _look_up(host, port, family)
         except UnicodeError:  # a label too long for DNS
             raise PermanentError("photo: not a host name") from None
         outside = [result for result in found if self._gate.admits(host, port, result["host"])]
@@ -215,13 +212,13 @@ class _GuardedResolver(AbstractResolver):
         return outside
 
     async def close(self) -> None:
-        """Let the threads end when they can."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Hold nothing."""
 
 
-def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
+async def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
     """Ask the system; raises ``OSError`` when there is no such name."""
-    found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     return [
         ResolveResult(hostname=host, host=str(at[0]), port=int(at[1]), family=kind, proto=proto, flags=_NUMERIC)
         for kind, _, proto, _, at in found
@@ -235,7 +232,7 @@ def _read_url(text: str, base: URL | None = None) -> URL:
         usable = bool(text and url.raw_host and url.port)
     except ValueError:
         usable = False
-    if not usable:
+    if not usable or not _HOST.fullmatch(url.raw_host or ""):
         raise PermanentError("photo: not a complete URL")
     if url.scheme not in ("http", "https"):
         raise PermanentError("photo: only http and https are fetched")

@@ -12,7 +12,7 @@ POLL = 1.0  # seconds between looks for what another process left
 
 
 class Planner:
-    """Finishes plans, whoever began them, a transaction at a time."""
+    """Finishes plans, whoever began them, a transaction at a time; by its own policy, so one process does it."""
 
     def __init__(self, intake: Intake, poll: float = POLL) -> None:
         self._intake = intake

@@ -21,7 +21,8 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from bridge.core.case import Verdict
 from bridge.core.errors import InvalidInput, StoreUnavailable
-from bridge.core.events import Event, is_attribute, parse_binary, parse_structured
+from bridge.core.events import Event, is_attribute, parse_binary, parse_structured, with_trace
+from bridge.core.trace import UNTRACED, Tracer, read_trace, trace_words
 from bridge.intake.broker import (
     BrokerError,
     Delivery,
@@ -30,11 +31,12 @@ from bridge.intake.broker import (
     Subscription,
     Talk,
     address,
-    copy_of,
     event_message,
     failures,
     one_line,
+    own_user,
 )
+from bridge.intake.senders import check_sender, copy_for
 
 ERROR_HEADER = "x-bridge-error"
 TIME_HEADER = "x-bridge-time"
@@ -66,6 +68,7 @@ class AmqpIntake:
         *,
         subscribe: Subscribe = Subscription.open,
         aside: Publisher | None = None,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self.not_ready: str | None = None
         self._queue = settings
@@ -73,6 +76,7 @@ class AmqpIntake:
         self._on_result = on_result
         self._subscribe_to = subscribe
         self._aside = aside or Publisher(settings, "dead letters")
+        self._tracer = tracer
         self._problems: dict[str, str] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._subscription: Subscription | None = None
@@ -176,6 +180,7 @@ class AmqpIntake:
         """Accept an event in its turn. Handlers start in the order of arrival, and so queue for their turns in it."""
         try:
             event = read_event(message)
+            check_sender(message, event.source, self._queue)
         except InvalidInput as problem:
             await self._put_aside(message, problem, over)
             return
@@ -205,7 +210,7 @@ class AmqpIntake:
     async def _put_aside(self, message: Delivery, problem: InvalidInput, over: asyncio.Event) -> None:
         """Move what cannot be read to the dead letters, with the reason."""
         reason = {ERROR_HEADER: one_line(str(problem)), TIME_HEADER: datetime.now(UTC)}
-        letter = copy_of(message, without=lambda name: name in reason, extra=reason)
+        letter = copy_for(message, self._queue, without=lambda name: name in reason, extra=reason)
         try:
             await self._aside.publish(letter, self._queue.dead_exchange, self._queue.name)
         except BrokerError as error:
@@ -217,7 +222,11 @@ class AmqpIntake:
         self._note("dead letters", None)
         # Not the lines themselves: they quote what was sent (I6).
         fields = [one_line(line.partition(":")[0], 80) for line in problem.problems]
-        log.warning("unreadable message put aside", fields=fields, bytes=len(message.body), message_id=_name(message))
+        size, cause = len(message.body), read_trace(message.headers)
+        with self._tracer.span("alert.unreadable", cause, "consumer", bytes=size) as span:
+            span.fail("unreadable")
+        told = {"bytes": size, "message_id": _name(message), **trace_words(span.trace)}
+        log.warning("unreadable message put aside", fields=fields, **told)
         await self._answer(message.ack())
         self._on_result("unreadable")
 
@@ -264,7 +273,16 @@ class AmqpIntake:
 
 
 def read_event(message: Delivery) -> Event:
-    """Read a message in either of CloudEvents' AMQP modes; raise ``InvalidInput`` when it is no event."""
+    """Read a message in either of CloudEvents' AMQP modes; raise ``InvalidInput`` when it is no event.
+
+    A trace in the headers is where this message belongs; the one in the event is where the event began.
+    """
+    event = _read(message)
+    trace = read_trace(message.headers)
+    return with_trace(event, trace) if trace else event
+
+
+def _read(message: Delivery) -> Event:
     content_type = message.content_type or ""
     media = content_type.partition(";")[0].strip().lower()
     if (message.content_encoding or "").lower() not in ("", "identity", "utf-8", "utf8"):
@@ -285,7 +303,7 @@ async def send_events(settings: Queue, events: Sequence[bytes | str]) -> None:
     checked = [(body, parse_structured(body)) for body in events]
     async with Publisher(settings, "send") as publisher:
         for body, event in checked:
-            message = event_message(body.encode() if isinstance(body, str) else body, event.id)
+            message = event_message(body.encode() if isinstance(body, str) else body, event.id, user=own_user(settings))
             await publisher.publish(message, settings.exchange, event.type.removeprefix("nl.burgernet."))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from decimal import Decimal
 from types import TracebackType
@@ -19,6 +19,7 @@ from typing import Any, Protocol, Self
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, InvalidFrameError, PublishError
+from aiormq.abc import DeliveredMessage
 from pydantic import SecretStr
 from yarl import URL
 
@@ -27,6 +28,7 @@ from bridge.core.errors import BridgeError, InvalidInput
 Channel = AbstractChannel
 Delivery = AbstractIncomingMessage
 Message = aio_pika.Message
+Delivered = DeliveredMessage
 
 CONNECT_TIMEOUT = 15.0  # seconds, for opening a connection and for the topology each
 TIMEOUT = 10.0  # seconds, for everything else
@@ -39,8 +41,8 @@ NO_LIMIT = 1_000_000_000
 # What the broker adds, obeys on every publication (CC, BCC), or counts anew.
 _BROKERS_OWN = frozenset({"CC", "BCC", "x-delivery-count", "x-acquired-count"})
 
-_UNDECODABLE = (InvalidFrameError, ValueError, RecursionError)
-_FAILURES = (*CONNECTION_EXCEPTIONS, *_UNDECODABLE)
+UNDECODABLE = (InvalidFrameError, ValueError, RecursionError)
+_FAILURES = (*CONNECTION_EXCEPTIONS, *UNDECODABLE)
 
 for _name in ("aio_pika", "aiormq", "pamqp"):
     logging.getLogger(_name).setLevel(
@@ -79,6 +81,8 @@ class Queue(Protocol):
     def delivery_limit(self) -> int: ...
     @property
     def retry_max(self) -> float: ...
+    @property
+    def senders(self) -> Mapping[str, Sequence[str]]: ...
 
 
 def dead_queue(queue: Queue) -> str:
@@ -95,6 +99,12 @@ def read_url(queue: Queue) -> URL:
     if url.scheme not in ("amqp", "amqps") or not url.host:
         raise InvalidInput("queue.url: is not allowed; allowed: amqp://user:password@host:port/vhost or amqps://…")
     return url
+
+
+def own_user(queue: Queue) -> str | None:
+    """Name the user that we log in as; ``None`` where a certificate says it, and not the URL."""
+    url = read_url(queue)
+    return (url.user or "guest") if url.query.get("auth", "plain").lower() == "plain" else None
 
 
 def address(queue: Queue) -> str:
@@ -194,6 +204,26 @@ def _quorum(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {"x-queue-type": "quorum", **arguments}
 
 
+def received(delivered: Delivered) -> Delivery:
+    """Make a message of what the broker delivered.
+
+    The library raises over two properties that a publisher may fill with anything where the broker does not look, and
+    the message would hang unanswered, in the place of another: both say nothing to us.
+    """
+    properties = delivered.header.properties
+    if properties.delivery_mode not in (None, *aio_pika.DeliveryMode):
+        properties.delivery_mode = None
+    if not (properties.expiration or "0").isdecimal():
+        properties.expiration = None
+    return aio_pika.IncomingMessage(delivered)
+
+
+async def take_one(channel: Channel, name: str) -> Delivery | None:
+    """Take the next message of a queue, to be answered like a delivered one; ``None`` when there is none."""
+    delivered = await (await channel.get_underlay_channel()).basic_get(name)
+    return received(delivered) if delivered.delivery_tag else None
+
+
 class Subscription:
     """One consumer on one connection. ``over`` is set when it takes no more: lost, or stopped."""
 
@@ -216,19 +246,19 @@ class Subscription:
         return subscription
 
     async def _consume(self, channel: Channel, prefetch: int, take: Callable[[Delivery, asyncio.Event], None]) -> None:
-        async def pass_on(message: Delivery) -> None:
-            take(message, self.over)
+        async def pass_on(delivered: Delivered) -> None:
+            take(received(delivered), self.over)
 
         async with Talk(self._queue):
             channel.close_callbacks.add(self._on_close)
-            (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(self._on_cancel)
+            below = await channel.get_underlay_channel()
+            below.on_consumer_cancel_callbacks.add(self._on_cancel)
             await channel.set_qos(prefetch)  # of each consumer: quorum queues refuse a global one
-            source = await channel.get_queue(self._queue.name, ensure=False)
-            tag = await source.consume(pass_on)
-        self._cancel = lambda: source.cancel(tag)
+            consuming = await below.basic_consume(self._queue.name, pass_on)
+        self._cancel = lambda: below.basic_cancel(str(consuming.consumer_tag))
 
     def _on_close(self, _channel: object, error: BaseException | None) -> None:
-        self.undecodable = isinstance(error, _UNDECODABLE)
+        self.undecodable = isinstance(error, UNDECODABLE)
         self._lost(f"{type(error).__name__}: {one_line(str(error))}" if error else "the broker closed the connection")
 
     def _on_cancel(self, _frame: object) -> None:
@@ -305,18 +335,24 @@ async def publish(channel: Channel, message: Message, exchange: str, key: str, *
     await way.publish(message, key, mandatory=mandatory)
 
 
-def event_message(body: bytes, name: str) -> Message:
-    """Make the message of one structured CloudEvent."""
+def event_message(
+    body: bytes, name: str, *, headers: Mapping[str, str] | None = None, user: str | None = None
+) -> Message:
+    """Make the message of one structured CloudEvent; the broker refuses a ``user`` other than our own."""
     return Message(
         body,
+        headers=dict(headers or {}),
         content_type="application/cloudevents+json",
         message_id=name if len(name.encode()) <= 255 else None,  # an AMQP short string
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        user_id=user,
     )
 
 
-def copy_of(message: Delivery, *, without: Callable[[str], bool], extra: Mapping[str, Any]) -> Message:
-    """Copy a message for another queue.
+def copy_of(
+    message: Delivery, *, without: Callable[[str], bool], extra: Mapping[str, Any], user: str | None = None
+) -> Message:
+    """Copy a message for another queue, as published by ``user``.
 
     It leaves out what would make the broker refuse it (the log-in of another), lose it (an expiry) or send it astray.
     """
@@ -334,6 +370,7 @@ def copy_of(message: Delivery, *, without: Callable[[str], bool], extra: Mapping
         timestamp=message.timestamp,
         type=message.type,
         app_id=message.app_id,
+        user_id=user,
     )
 
 

@@ -22,12 +22,13 @@ from bridge.intake.broker import (
     Delivery,
     Queue,
     Talk,
-    copy_of,
     dead_queue,
     linked,
     one_line,
     publish,
+    take_one,
 )
+from bridge.intake.senders import copy_for
 
 MOST = 10_000  # letters in hand
 PREVIEW = 120  # characters of the body in a list
@@ -116,13 +117,12 @@ async def _held(settings: Queue) -> AsyncIterator[tuple[Channel, list[Delivery]]
 
 async def _next(channel: Channel, settings: Queue) -> Delivery | None:
     async with Talk(settings):
-        queue = await channel.get_queue(dead_queue(settings), ensure=False)
-        return await queue.get(fail=False, timeout=None)
+        return await take_one(channel, dead_queue(settings))
 
 
 async def _put_back(channel: Channel, settings: Queue, letter: Delivery) -> None:
     """Publish a letter as it was when it came, then take it away."""
-    message = copy_of(letter, without=lambda name: name in _OURS or name.startswith(_BROKERS), extra={})
+    message = copy_for(letter, settings, without=lambda name: name in _OURS or name.startswith(_BROKERS), extra={})
     async with Talk(settings):
         await publish(channel, message, "", settings.name)
         await letter.ack()

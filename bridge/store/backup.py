@@ -27,13 +27,14 @@ from bridge.core.posting import Capabilities
 from bridge.core.restoring import Kept, after_restore
 from bridge.core.retry import Timing
 from bridge.store import schema
-from bridge.store.database import Database, read_url
-from bridge.store.migrate import is_current, known_versions, upgrade, versions
+from bridge.store.database import Database
+from bridge.store.migrate import fits, head, known_versions, upgrade, version
 from bridge.store.rows import result_row, state_in
 
 _MANY, _FEW = 1_000, 8  # rows in memory at a time: small ones, and those with texts or photos
 _LARGE = frozenset({"events", "cases", "contents", "photos"})
 _EMPTY = (schema.cases, schema.events, schema.postings)  # no row in these: an empty store
+_COPIED = tuple(table for table in schema.metadata.sorted_tables if table is not schema.workers)
 _SERIAL = (schema.decisions, schema.journal, schema.notices)
 
 _ANY_THREAD = {"check_same_thread": False}  # it is made in one and used in another, never in both at once
@@ -50,16 +51,9 @@ class Copied:
     open_cases: tuple[str, ...]
 
 
-def check_there(url: str) -> None:
-    """Raise ``BridgeError`` for a SQLite file that is not there: to open one makes it."""
-    found = read_url(url)
-    if found.get_backend_name() == "sqlite" and not Path(found.database or "").exists():
-        raise BridgeError(f"there is nothing to back up: {found.database} does not exist")
-
-
 async def back_up(database: Database, path: Path) -> Copied:
     """Write all that the store holds to ``path``: whole, for its owner alone, or not at all."""
-    if not await is_current(database):
+    if not await database.read(fits):
         raise BridgeError("the database has another schema than this version needs; run: burgernet-bridge migrate")
     with _whole_or_nothing(path) as unfinished:
         return await database.read(partial(_back_up, path=unfinished))
@@ -68,7 +62,7 @@ async def back_up(database: Database, path: Path) -> Copied:
 def _back_up(source: Connection, path: Path) -> Copied:
     with _open_file(path) as sink:
         upgrade(sink)
-        rows = {table.name: _copy(source, sink, table) for table in schema.metadata.sorted_tables}
+        rows = {table.name: _copy(source, sink, table) for table in _COPIED}
         made = time.time()
         sink.execute(text("CREATE TABLE backup (made DOUBLE NOT NULL)"))
         sink.execute(text("INSERT INTO backup VALUES (:made)"), {"made": made})
@@ -97,7 +91,7 @@ def _restore(sink: Connection, source: Connection, revise: Revise | None) -> dic
             raise BridgeError(f"the store is not empty: it has {table.name}; a backup is restored into an empty one")
     for table in schema.metadata.sorted_tables:
         sink.execute(delete(table))  # what a bridge noted about itself
-    rows = {table.name: _copy(source, sink, table, revise) for table in schema.metadata.sorted_tables}
+    rows = {table.name: _copy(source, sink, table, revise) for table in _COPIED}
     if revise:  # whom a mailing was yet to be planned for may have been mailed since
         sink.execute(update(schema.cases).where(schema.cases.c.planned.is_not(None)).values(planned=None))
     if sink.dialect.name == "postgresql":
@@ -108,7 +102,7 @@ def _restore(sink: Connection, source: Connection, revise: Revise | None) -> dic
 
 
 def _copy(source: Connection, sink: Connection, table: Table, revise: Revise | None = None) -> int:
-    """Copy a table, a few rows at a time, as the tuples that they are: naming each value takes longer."""
+    """Copy a table, a few rows at a time, as tuples: to name each value takes longer than to copy it."""
     size, count = _FEW if table.name in _LARGE else _MANY, 0
     names = [column.name for column in table.columns]
     # All columns, in their order.
@@ -204,13 +198,13 @@ def _sync_folder(folder: Path) -> None:
 @contextmanager
 def _readable(path: Path) -> Iterator[Path]:
     """Give a backup with the schema of this version: the file itself, or a migrated copy of an older one."""
-    found, needed = _version(path)
+    found = _version(path)
     if found not in known_versions():
         raise BridgeError(
-            f"{path}: was made by a newer version of the bridge (schema {found}; this one knows up to {needed});"
+            f"{path}: was made by a newer version of the bridge (schema {found}; this one knows up to {head()});"
             " install that version or a later one"
         )
-    if found == needed:
+    if found == head():
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="burgernet-restore-") as folder:
@@ -221,15 +215,15 @@ def _readable(path: Path) -> Iterator[Path]:
         yield copy
 
 
-def _version(path: Path) -> tuple[str | None, str | None]:
+def _version(path: Path) -> str | None:
     if not path.is_file():
         raise InvalidInput(f"file: {path} is not there; allowed: a file that burgernet-bridge backup made")
     try:
         with _open_file(path) as connection:
             is_backup = inspect(connection).has_table("backup")
-            found = versions(connection)
+            found = version(connection)
     except DatabaseError:
-        is_backup, found = False, (None, None)
+        is_backup, found = False, None
     if not is_backup:
         raise InvalidInput(f"file: {path} is no backup; allowed: a file that burgernet-bridge backup made")
     return found

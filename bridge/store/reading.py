@@ -15,6 +15,7 @@ from bridge.core.case import Standing
 from bridge.core.posting import Applied, Desired, Kind
 from bridge.core.rules import WORDS, Reason
 from bridge.store import schema
+from bridge.store.workers import DEAD
 
 __all__ = ["Gauges", "LeftBehind", "gauges", "status"]
 
@@ -195,6 +196,7 @@ class Gauges:
     oldest_left_behind: LeftBehind | None
     outcome_wanted: int  # expired cases: nobody has said how they ended
     notices: int  # delivery results that are still to be told
+    workers: Mapping[str, int]  # role -> how many processes that share the database have it
 
 
 def gauges(connection: Connection, now: float) -> Gauges:
@@ -219,7 +221,13 @@ def gauges(connection: Connection, now: float) -> Gauges:
         oldest_left_behind=_oldest_left_behind(connection, now),
         outcome_wanted=connection.scalar(expired) or 0,
         notices=connection.scalar(notices) or 0,
+        workers=_workers(connection, now),
     )
+
+
+def _workers(connection: Connection, now: float) -> Counter[str]:
+    alive = select(schema.workers.c.roles).where(schema.workers.c.seen >= now - DEAD)
+    return Counter(role for roles in connection.scalars(alive) for role in roles.split(","))
 
 
 def _state() -> Any:

@@ -13,13 +13,14 @@ from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
 from bridge.core.errors import InvalidInput
+from bridge.core.ports import Part
 from bridge.logs import mask
 from bridge.settings import WebSettings
 from bridge.store.database import Database
 from bridge.web.metrics import Figures, Metrics
 from bridge.web.page import choose_language, home_page
 
-STUCK_AFTER = 30.0  # seconds without a turn of the dispatcher
+STUCK_AFTER = 90.0  # seconds without a turn of the dispatcher: longer than it may wait for the database (10 + 60)
 SHUTDOWN = 2.0  # seconds that open requests get when the server stops
 GLANCE = 0.2  # seconds that a question after readiness waits for the figures
 KEEP_ALIVE = 15.0  # seconds that an idle connection stays open
@@ -35,15 +36,6 @@ HEADERS = {
 }
 
 log = structlog.get_logger()
-
-
-class Part(Protocol):
-    """A part of the bridge, as far as this site knows it."""
-
-    @property
-    def not_ready(self) -> str | None:
-        """Say why it is not ready; ``None``: it is."""
-        ...
 
 
 @runtime_checkable

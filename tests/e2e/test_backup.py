@@ -90,5 +90,5 @@ async def test_a_kill_leaves_no_half_file(tmp_path: Path) -> None:
 async def test_nothing_to_back_up(alone: Bench) -> None:
     """A store that is not there is told, and not made."""
     alone.write()
-    assert "there is nothing to back up" in (await alone.run("backup", "copy", code=1)).err
+    assert "there is no store at" in (await alone.run("backup", "copy", code=1)).err
     assert not (alone.folder / "bridge.db").exists()

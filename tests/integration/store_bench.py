@@ -14,6 +14,7 @@ from bridge.core.posting import Applied, Observation, Receipt, Step
 from bridge.core.retry import Done, Timing
 from bridge.core.rules import Rule
 from bridge.core.target import Target
+from bridge.core.trace import UNTRACED, Tracer
 from bridge.intake.accept import AT_A_TIME, Accepted, Intake
 from bridge.store import reading
 from bridge.store.database import Database
@@ -58,6 +59,7 @@ class Bench:
         self,
         database: Database,
         targets: Sequence[Target] = (BORD, PAGINA, ANS, ELSEWHERE),
+        tracer: Tracer = UNTRACED,
         *,
         at_a_time: int = AT_A_TIME,
     ) -> None:
@@ -65,14 +67,16 @@ class Bench:
         self.now = NOW.timestamp()
         self.targets: Sequence[Target] = targets
         self.rules: Sequence[Rule] = (rule("alles"),)
+        self.digest = ""
         self.intake = Intake(
             database,
-            lambda: Policy(self.targets, self.rules, ADAPTERS, PlainTexts()),
+            lambda: Policy(self.targets, self.rules, ADAPTERS, PlainTexts(), self.digest),
             max_lifetime=timedelta(hours=4),
             photo_wait=0.0,
             tell=True,
             wake=lambda: None,
             clock=lambda: datetime.fromtimestamp(self.now, UTC),
+            tracer=tracer,
             at_a_time=at_a_time,
         )
         self._store = WorkStore(
@@ -83,6 +87,7 @@ class Bench:
             worker="bench",
             tell=True,
             random=Random(1),
+            traced=tracer is not UNTRACED,
         )
 
     async def accept(self, kind: str, case: str = "zaak", **changes: Any) -> Accepted:

@@ -419,3 +419,26 @@ def test_lists_are_bounded(path: str, value: Any, allowed: str) -> None:
 def test_of_very_many_faults_the_first_are_told() -> None:
     """Half a million items that are no texts are refused in at most twenty lines."""
     assert len(refusal(lambda: parse_structured(json.dumps(document("opened", data={"info": [1] * 300_000}))))) <= 20
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"subject": "A", "subject": "B"}',
+        '{"data": {"category": "hold_up", "x": [{"category": 1, "category": 2}]}}',
+        r'{"subject": "A", "sub\u006aect": "B"}',
+    ],
+)
+def test_a_name_that_stands_twice_is_refused(body: str) -> None:
+    """Of two values a checker before us may have read the other one, so an event has every name once, at any depth."""
+    with pytest.raises(InvalidInput, match=r"(subject|category): stands twice; allowed: every name once"):
+        parse_structured(body)
+    with pytest.raises(InvalidInput, match="stands twice"):
+        parse_binary({"cloudEvents:id": "1"}, "application/json", body.encode())
+
+
+def test_an_attribute_in_both_spellings_is_refused() -> None:
+    """A message cannot be of two cases, one for readers of each spelling of the headers."""
+    headers = {"cloudEvents:subject": "A", "cloudEvents_subject": "B"}
+    with pytest.raises(InvalidInput, match="subject: stands twice"):
+        parse_binary(headers, "application/json", b"{}")

@@ -235,6 +235,31 @@ def test_odd_values_never_break_a_line() -> None:
     assert len(line["long"]) == logs.MAX_VALUE
 
 
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_no_value_is_too_much_for_the_log(form: str) -> None:
+    """A number of 5,000 digits, a mapping 3,000 deep and a list of a million are one short line, with all its fields."""
+    deep: dict[str, Any] = {}
+    for _ in range(3_000):
+        deep = {"a": deep}
+    made = Log(form)
+    made.log.info("much", number=10**5_000, deep=deep, long=list(range(10**6)), keys={10**5_000: 1}, last="here")
+    assert "a number of 16610 bits" in made.text
+    assert "here" in made.text
+    assert len(made.text) < 10_000
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_name_is_as_harmless_as_its_value(form: str) -> None:
+    """Names of fields come from strangers too: they break no line, play with no terminal, and hide secrets still."""
+    made = Log(form)
+    names = {"a\n2026-11-22 [info] all is well\x1b[2J": 1, "page\u202e_token": "geheim", "text": "Vermist", b"x": 2}
+    made.log.info("names", inside=names, **{"out\nside\x1b": 1, "x\n_secret": "geheim"})
+    assert len(made.text.splitlines()) == 1
+    assert "\x1b" not in made.text
+    assert "geheim" not in made.text
+    assert "Vermist" not in made.text
+
+
 def test_a_log_that_cannot_be_written_stops_nothing() -> None:
     """A full disk or a closed terminal costs the line, not the bridge."""
 

@@ -1,0 +1,1 @@
+"""Hostile input: everything that reads from outside, fed with what an attacker or a broken peer would send."""
