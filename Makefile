@@ -5,7 +5,7 @@ BIN := .venv/bin
 SERVICES = $$(scripts/venv python) scripts/services.py
 export PYTHON
 
-.PHONY: help setup demo run test check lint simulate fuzz bench services services-down secrets lock clean
+.PHONY: help setup demo run test check lint simulate faults overload fuzz bench services services-down secrets lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,11 +34,17 @@ check: lint test ## everything that CI checks: lint and test
 simulate: .venv/.dev ## play days of faults in virtual time (SEEDS=2000 FIRST=0)
 	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),500) --first $(or $(FIRST),0)
 
+faults: .venv/.dev services ## break everything for real, print one page; a quarter of an hour (ONLY=sigkill SEED=1)
+	@$(BIN)/python -m tests.faults --seed $(or $(SEED),1) $(foreach name,$(ONLY),--only $(name)) $(ARGS)
+
+overload: .venv/.dev services ## give the bridge more than it can do at once, and print what that does (ARGS="--share 0.1")
+	@scripts/with-services $(BIN)/python -m tests.overload $(ARGS)
+
 fuzz: .venv/.dev ## feed everything that reads with hostile input (INPUTS=1000000 ONLY=event,photo SEED=1)
 	@scripts/venv fuzz
 	@$(BIN)/python -m tests.fuzz --inputs $(or $(INPUTS),1000000) --only "$(ONLY)" --seed $(or $(SEED),1)
 
-bench: .venv/.dev services ## measure latency, throughput and memory beside bare versions
+bench: .venv/.dev services ## measure speed beside bare programs and others; ARGS=--write keeps the page
 	@scripts/with-services $(BIN)/python -m benchmarks $(ARGS)
 
 services: ## start a RabbitMQ and a PostgreSQL for tests (data in .services/)

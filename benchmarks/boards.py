@@ -2,6 +2,8 @@
 
 They show what they are told and say when: ``GET /_until/{who}/{count}`` answers as soon as exactly ``count`` messages
 are shown under ``/{who}/…``, with the time of the last change on the clock that all processes of this machine share.
+``GET /_told/{who}`` tells how many are shown, and how many ever were. ``GET /_down/{who}/{0 or 1}`` makes the boards of
+``who`` refuse everything, and ``GET /_slow/{who}/{seconds}`` makes them take so long to show anything.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ import time
 from collections import defaultdict
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_CONTROL = b"_until"
 
 
 class Boards:
@@ -25,27 +26,52 @@ class Boards:
         self._shown: defaultdict[bytes, dict[bytes, bytes]] = defaultdict(dict)
         self._changed: defaultdict[bytes, int] = defaultdict(time.monotonic_ns)
         self._waiting: list[tuple[bytes, int, asyncio.Transport]] = []
+        self._ever: defaultdict[bytes, set[bytes]] = defaultdict(set)
+        self._down: set[bytes] = set()
+        self._slow: dict[bytes, float] = {}
 
     def answer(self, verb: bytes, path: bytes, body: bytes, transport: asyncio.Transport) -> None:
         """Do what a request says, and note the moment it was here whole."""
         who, _, name = path[1:].partition(b"/")
         shown = self._shown[who]
-        if verb == b"PUT":
-            self._changed[who] = time.monotonic_ns()
-            shown[name] = body
-            transport.write(_response(b"204 No Content"))
+        if who.startswith(b"_"):
+            who = self._control(who, name, transport)
+        elif who in self._down:
+            transport.write(_response(b"503 Service Unavailable"))
+        elif verb == b"PUT" and who in self._slow:
+            asyncio.get_running_loop().call_later(self._slow[who], self._show, who, name, body, transport)
+        elif verb == b"PUT":
+            self._show(who, name, body, transport)
         elif verb == b"DELETE":
             self._changed[who] = time.monotonic_ns()
             found = shown.pop(name, None)
             transport.write(_response(b"404 Not Found" if found is None else b"204 No Content"))
-        elif who == _CONTROL:
-            asked, _, count = name.partition(b"/")
-            self._waiting.append((asked, int(count), transport))
-            who = asked
         else:
             transport.write(_response(b"200 OK", shown[name]) if name in shown else _response(b"404 Not Found"))
         if self._waiting:
             self._tell(who)
+
+    def _show(self, who: bytes, name: bytes, body: bytes, transport: asyncio.Transport) -> None:
+        self._changed[who] = time.monotonic_ns()
+        self._shown[who][name] = body
+        self._ever[who].add(name)
+        transport.write(_response(b"204 No Content"))
+        if self._waiting:
+            self._tell(who)
+
+    def _control(self, what: bytes, rest: bytes, transport: asyncio.Transport) -> bytes:
+        """Do what the benchmark asks; give whose boards it is about."""
+        who, _, value = rest.partition(b"/")
+        if what == b"_until":
+            self._waiting.append((who, int(value), transport))
+            return who
+        if what == b"_down":
+            (self._down.add if value == b"1" else self._down.discard)(who)
+        elif what == b"_slow":
+            self._slow[who] = float(value)
+        told = {"shown": len(self._shown[who]), "ever": len(self._ever[who])}
+        transport.write(_response(b"200 OK", json.dumps(told).encode()))
+        return who
 
     def _tell(self, who: bytes) -> None:
         for waiter in self._waiting[:]:

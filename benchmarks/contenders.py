@@ -1,37 +1,44 @@
-"""The programs that are measured, each a real process with a queue of its own: the bridge, and the bare one."""
+"""What all measurements share: the broker, the boards, a directory that goes away, and the programs that are measured.
+
+Each contender is a real process with a queue of its own: the bridge, or a bare program that keeps nothing.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import signal
-import socket
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aio_pika
 import aiohttp
+import asyncpg
 from pamqp.common import FieldTable
 
-START_SECONDS = 60.0
+from benchmarks.processes import START_SECONDS, Failed, first_line, free_port, running
 
+PROGRAM = Path(sys.executable).with_name("burgernet-bridge")
+LOOK = 0.005  # seconds between two looks at whether a program is ready
 
-class Failed(Exception):
-    """A measurement that did not come to its end; the message says why."""
+Targets = Sequence[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A running program: where its events go, and the name that its boards know it by."""
+    """A running program: where its events go, its processes, and the seconds from its start to being ready."""
 
     name: str
     exchange: aio_pika.abc.AbstractExchange
-    pid: int
+    queue: str
+    pids: Sequence[int]
+    ready_after: float
+    store: str = ""
+    web: str = ""
 
     async def send(self, event: bytes) -> int:
         """Publish one event; give the moment just before, in nanoseconds on the machine's monotonic clock."""
@@ -42,20 +49,13 @@ class Contender:
         await self.exchange.publish(message, "alert.bench")
         return before
 
-    @property
-    def peak_memory(self) -> float:
-        """The most memory it ever held (VmHWM), in MB."""
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024 / 1e6
-        raise Failed("the kernel does not tell VmHWM")
-
 
 class Boards:
     """The process of the boards, and how to wait for what they show."""
 
-    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+    def __init__(self, url: str, pid: int, session: aiohttp.ClientSession) -> None:
         self.url = url
+        self.pid = pid
         self._session = session
 
     async def until(self, who: str, count: int, seconds: float) -> int:
@@ -70,75 +70,117 @@ class Boards:
 @asynccontextmanager
 async def open_boards() -> AsyncIterator[Boards]:
     """Start the boards."""
-    async with _process(sys.executable, "-m", "benchmarks.boards") as process, aiohttp.ClientSession() as session:
-        yield Boards(await _first_line(process), session)
+    async with running(sys.executable, "-m", "benchmarks.boards") as process, aiohttp.ClientSession() as session:
+        yield Boards(await first_line(process), process.pid, session)
 
 
 class Arena:
-    """What all contenders share: the broker, the boards, a directory that goes away."""
+    """Gives each contender a place, a queue and, where asked, a database of its own, and takes them away again."""
 
-    def __init__(self, amqp_url: str, boards: Boards, home: Path) -> None:
-        self._amqp_url = amqp_url
-        self._boards = boards
-        self._home = home
+    def __init__(self, amqp_url: str, postgres_url: str, boards: Boards, home: Path, seed: int) -> None:
+        self.amqp_url = amqp_url
+        self.postgres_url = postgres_url
+        self.boards = boards
+        self.home = home
+        self.seed = seed
         self._count = 0
 
     @asynccontextmanager
-    async def bare(self, boards: int) -> AsyncIterator[Contender]:
-        """Run the bare contender over so many boards."""
-        place = self._place("bare", boards)
-        async with self._channel() as channel:
+    async def bare(self, targets: Targets, program: str = "benchmarks.bare", *more: str) -> AsyncIterator[Contender]:
+        """Run a bare contender over so many targets."""
+        place = self.place("bare", targets)
+        async with self.channel() as channel:
             exchange, queue = await _declare(channel, f"bench.{place.name}")
-            command = (sys.executable, "-m", "benchmarks.bare", self._amqp_url, queue.name, str(place / "targets.json"))
+            words = (self.amqp_url, queue.name, str(place / "targets.json"), *more)
             try:
-                async with _process(*command) as process:
-                    await _first_line(process)
-                    yield Contender("bare", exchange, process.pid)
+                began = time.monotonic()
+                async with running(sys.executable, "-m", program, *words) as process:
+                    await first_line(process)
+                    yield Contender("bare", exchange, queue.name, [process.pid], time.monotonic() - began)
             finally:
-                await _remove(channel, [exchange.name], [queue.name])
+                await remove(channel, [exchange.name], [queue.name])
 
     @asynccontextmanager
-    async def bridge(self, boards: int, **settings: Any) -> AsyncIterator[Contender]:
-        """Run the real bridge over so many boards; ``settings`` are sections of its bridge.yaml."""
-        place = self._place("bridge", boards)
+    async def bridge(
+        self, targets: Targets, *, store: str = "", workers: int = 1, **settings: Any
+    ) -> AsyncIterator[Contender]:
+        """Run the real bridge over so many targets; ``settings`` are sections of its bridge.yaml.
+
+        ``store`` is a database URL, a new SQLite file by default; ``workers`` is how many processes share it.
+        """
+        place = self.place("bridge", targets)
         name = f"bench.{place.name}"
-        async with self._channel() as channel:
-            names = {"name": f"{name}.alerts", "exchange": name}
-            more = {"dead_exchange": f"{name}.dead", "status_exchange": f"{name}.status"}
-            config = {
-                "store": {"url": f"sqlite:///{place}/bridge.db"},
-                "queue": {"url": self._amqp_url, **names, **more},
-                "web": {"port": _free_port()},
-                "targets": "targets.json",
-                **settings,
-            }
-            path = place / "bridge.yaml"
-            path.write_text(json.dumps(config))  # JSON is YAML
-            program = Path(sys.executable).with_name("burgernet-bridge")
+        store = store or f"sqlite:///{place}/bridge.db"
+        queue = {"url": self.amqp_url, "name": f"{name}.alerts", "exchange": name}
+        queue |= {"dead_exchange": f"{name}.dead", "status_exchange": f"{name}.status"}
+        config = {"store": {"url": store}, "queue": queue, "targets": "targets.json", **settings}
+        path = place / "bridge.yaml"
+        path.write_text(json.dumps(config))  # JSON is YAML
+        async with self.channel() as channel:
             try:
-                async with _process(str(program), "run", "--config", str(path), log=place / "log") as process:
-                    await _until_ready(process, config["web"]["port"], place / "log")
-                    yield Contender("bridge", await channel.get_exchange(name), process.pid)
+                async with AsyncExitStack() as stack:
+                    pids, ready_after, web = [], 0.0, ""
+                    for number in range(workers):
+                        web = f"http://127.0.0.1:{free_port()}"
+                        log = place / f"log-{number}"
+                        more = {"BRIDGE_WEB__PORT": web.rpartition(":")[2]}
+                        began = time.monotonic()
+                        start = running(PROGRAM, "run", "--config", path, log=log, more=more)
+                        process = await stack.enter_async_context(start)
+                        await _until_ready(process, web, log)
+                        ready_after = max(ready_after, time.monotonic() - began)
+                        pids.append(process.pid)
+                    exchange = await channel.get_exchange(name)
+                    yield Contender("bridge", exchange, queue["name"], pids, ready_after, store, web)
             finally:
                 exchanges = [name, f"{name}.dead", f"{name}.status"]
-                await _remove(channel, exchanges, [f"{name}.alerts", f"{name}.alerts.dead"])
+                await remove(channel, exchanges, [queue["name"], f"{queue['name']}.dead"])
 
-    def _place(self, who: str, boards: int) -> Path:
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[str]:
+        """Make a PostgreSQL database with the bridge's tables; give its URL."""
+        self._count += 1
+        name = f"bench_{self.home.name}_{self._count}".lower().replace("-", "_")
+        url = f"{self.postgres_url.rpartition('/')[0]}/{name}"
+        await self._run_sql(f'CREATE DATABASE "{name}"')
+        try:
+            config = self.home / f"{name}.yaml"
+            config.write_text(json.dumps({"store": {"url": url}}))
+            log = self.home / f"{name}.log"
+            async with running(PROGRAM, "migrate", "--config", config, log=log) as process:
+                if await process.wait():
+                    raise Failed(f"the database could not be made:\n{log.read_text()[-2000:]}")
+            yield url
+        finally:
+            await self._run_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    async def _run_sql(self, statement: str) -> None:
+        connection = await asyncpg.connect(self.postgres_url, timeout=10)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    def place(self, who: str, targets: Targets) -> Path:
         """Make a directory with a list of targets."""
         self._count += 1
-        place = self._home / f"{who}-{self._home.name}-{self._count}"
+        place = self.home / f"{who}-{self.home.name}-{self._count}"
         place.mkdir()
-        targets = [_target(f"{self._boards.url}/{who}", number) for number in range(boards)]
         (place / "targets.json").write_text(json.dumps({"targets": targets}))
         return place
 
     @asynccontextmanager
-    async def _channel(self) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
-        async with await aio_pika.connect(self._amqp_url) as connection:
+    async def channel(self) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
+        """Open a channel to the broker."""
+        async with await aio_pika.connect(self.amqp_url) as connection:
             yield await connection.channel()
 
+    def signs(self, who: str, count: int) -> Targets:
+        """Describe so many boards, which know the contender by the name ``who``."""
+        return [_sign(f"{self.boards.url}/{who}", number) for number in range(count)]
 
-def _target(url: str, number: int) -> dict[str, Any]:
+
+def _sign(url: str, number: int) -> dict[str, Any]:
     return {
         "id": f"board-{number}",
         "channel": "sign",
@@ -161,58 +203,24 @@ async def _declare(
     return exchange, queue
 
 
-async def _remove(channel: aio_pika.abc.AbstractChannel, exchanges: list[str], queues: list[str]) -> None:
+async def remove(channel: aio_pika.abc.AbstractChannel, exchanges: Sequence[str], queues: Sequence[str]) -> None:
+    """Take queues and exchanges away; one that is not there is fine."""
     for queue in queues:
         await channel.queue_delete(queue)
     for exchange in exchanges:
         await channel.exchange_delete(exchange)
 
 
-@asynccontextmanager
-async def _process(*command: str, log: Path | None = None) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a program; it is stopped at the end, and killed when it does not listen."""
-    errors = log.open("wb") if log else None
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=asyncio.subprocess.DEVNULL, stdout=errors or asyncio.subprocess.PIPE, stderr=errors
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-        try:
-            await asyncio.wait_for(process.wait(), 30)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-        if errors:
-            errors.close()
-
-
-async def _first_line(process: asyncio.subprocess.Process) -> str:
-    if process.stdout is None:
-        raise Failed("a program without output")
-    line = await asyncio.wait_for(process.stdout.readline(), START_SECONDS)
-    if not line:
-        raise Failed("a program ended before it began; its words stand above")
-    return line.decode().strip()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
-
-
-async def _until_ready(process: asyncio.subprocess.Process, port: int, log: Path) -> None:
+async def _until_ready(process: asyncio.subprocess.Process, url: str, log: Path) -> None:
     """Wait for the bridge's own word that it is ready."""
-    url, end = f"http://127.0.0.1:{port}/readyz", time.monotonic() + START_SECONDS
+    end = time.monotonic() + START_SECONDS
     async with aiohttp.ClientSession() as session:
         while time.monotonic() < end and process.returncode is None:
             try:
-                async with session.get(url, timeout=aiohttp.ClientTimeout(total=5)) as answer:
+                async with session.get(f"{url}/readyz", timeout=aiohttp.ClientTimeout(total=5)) as answer:
                     if answer.status == 200:
                         return
             except (aiohttp.ClientError, TimeoutError):
                 pass  # not listening yet
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(LOOK)
     raise Failed(f"the bridge did not become ready; the end of its log:\n{log.read_text()[-2000:]}")

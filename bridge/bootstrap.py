@@ -3,50 +3,32 @@
 from __future__ import annotations
 
 import fcntl
-import os
-import socket
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from random import Random
-from secrets import token_hex
 
 import aiohttp
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from bridge import __version__
 from bridge.adapters.registry import Resources, find_adapters
-from bridge.core.case import Verdict
 from bridge.core.content import Content
 from bridge.core.errors import BridgeError, InvalidInput, PermanentError, StoreUnavailable
-from bridge.core.events import Event
 from bridge.core.planning import Policy
 from bridge.core.ports import Adapter, AdminOutbox
 from bridge.core.posting import Posting
 from bridge.core.target import Target
-from bridge.dispatch.dispatcher import Dispatcher
-from bridge.dispatch.parts import Expiry, PhotoDesk
-from bridge.dispatch.photo_fetch import PhotoFetcher
+from bridge.core.trace import UNTRACED, Tracer
 from bridge.intake.accept import Intake
-from bridge.intake.amqp import AmqpIntake
-from bridge.intake.status import StatusPublisher
 from bridge.policy import Configured, adapter_configs, load_policy, with_secret
-from bridge.service import Part, Service, Stop
 from bridge.settings import Loaded
-from bridge.store import cases
-from bridge.store.database import Database, make_folder, read_url
-from bridge.store.migrate import is_current, migrate
-from bridge.store.notices import Notices
+from bridge.store import backup
+from bridge.store.backup import Copied
+from bridge.store.database import Database, check_there, make_folder, read_url
+from bridge.store.migrate import fits, migrate
 from bridge.store.outbox import AdminOutboxStore
-from bridge.store.work import WorkStore
-from bridge.web.metrics import Metrics
-from bridge.web.server import WebServer, make_app
-
-_PROCESS = token_hex(4)  # no two processes may take each other's claims for their own, whatever they are called
 
 log = structlog.get_logger()
 
@@ -102,12 +84,19 @@ def open_database(loaded: Loaded) -> Database:
     return Database(loaded.settings.store.url.get_secret_value())
 
 
+def open_existing(loaded: Loaded) -> Database:
+    """Open the store to look at it; ``BridgeError`` when there is none, rather than make an empty one."""
+    check_there(loaded.settings.store.url.get_secret_value())
+    return open_database(loaded)
+
+
 async def prepare(database: Database) -> None:
-    """Bring SQLite up to date; refuse a PostgreSQL that is not."""
+    """Bring SQLite up to date; refuse a PostgreSQL that is not, and go by its clock."""
     if database.is_sqlite:
         await migrate(database)
-    elif not await is_current(database):
+    elif not await database.read(fits):
         raise BridgeError("the database has another schema than this version needs; run: burgernet-bridge migrate")
+    await database.set_clock()
 
 
 @asynccontextmanager
@@ -123,11 +112,11 @@ async def open_adapters(loaded: Loaded, outbox: AdminOutbox) -> AsyncIterator[di
 
 
 @asynccontextmanager
-async def open_bridge(loaded: Loaded) -> AsyncIterator[Bridge]:
+async def open_bridge(loaded: Loaded, tracer: Tracer = UNTRACED) -> AsyncIterator[Bridge]:
     """Put a bridge together; ``InvalidInput`` names every fault of the files."""
     database = open_database(loaded)
     try:
-        async with open_adapters(loaded, AdminOutboxStore(database)) as adapters:
+        async with open_adapters(loaded, AdminOutboxStore(database, database.clock)) as adapters:
             capabilities = {name: adapter.capabilities for name, adapter in adapters.items()}
             configured = load_policy(loaded, find_adapters(), capabilities)
             await _prepare_patiently(database)
@@ -139,6 +128,8 @@ async def open_bridge(loaded: Loaded) -> AsyncIterator[Bridge]:
                 photo_wait=loaded.settings.photos.wait,
                 tell=bool(loaded.settings.queue.url.get_secret_value()),
                 wake=bell.ring,
+                clock=lambda: datetime.fromtimestamp(database.clock(), UTC),
+                tracer=tracer,
             )
             yield Bridge(loaded, database, adapters, configured, intake, bell)
     finally:
@@ -162,86 +153,8 @@ async def _prepare_patiently(database: Database) -> None:
     await patient(prepare, database)
 
 
-async def serve(loaded: Loaded) -> None:
-    """Run the whole bridge until it is told to stop."""
-    async with assembled(loaded) as (bridge, service):
-        log.info("starting", version=__version__, targets=len(bridge.policy.targets), worker=_worker(loaded))
-        await service.run()
-
-
-@asynccontextmanager
-async def assembled(loaded: Loaded) -> AsyncIterator[tuple[Bridge, Service]]:
-    """Put together the whole bridge, ready to run; ``BridgeError`` when another one runs on the same embedded store."""
-    with _only_one(loaded):
-        async with open_bridge(loaded) as bridge, _photo_fetcher(loaded) as fetcher:
-            yield bridge, await _assemble(bridge, fetcher)
-
-
-async def _assemble(bridge: Bridge, fetcher: PhotoFetcher) -> Service:
-    settings, database, metrics = bridge.loaded.settings, bridge.database, Metrics()
-    timing = settings.dispatch.timing
-    capabilities = bridge.policy.adapters
-    tell = bool(settings.queue.url.get_secret_value())
-    store = WorkStore(
-        database,
-        capabilities,
-        bridge.find_target,
-        timing,
-        worker=_worker(bridge.loaded),
-        tell=tell,
-        random=Random(),
-    )
-    if database.is_sqlite:
-        await store.release_all(time.time())
-    await bridge.intake.replan(bridge.configured.digest)
-    dispatcher = Dispatcher(store, bridge.adapters, timing, on_step=metrics.step, random=Random())
-    photos = PhotoDesk(database, bridge.intake, fetcher)
-    bridge.bell.listeners += [dispatcher.wake, photos.wake]
-    parts: dict[str, Part] = {"dispatcher": dispatcher, "photos": photos, "expiry": Expiry(bridge.intake)}
-    stops = [Stop("dispatcher", dispatcher.stop)]
-    if tell:
-
-        async def accept(event: Event) -> Verdict:
-            accepted = await bridge.intake.accept(event)
-            metrics.accepted(event.time)
-            return accepted.verdict
-
-        queue = AmqpIntake(settings.queue, accept, metrics.event)
-        parts["queue"] = queue
-        status = StatusPublisher(
-            settings.queue, Notices(database), await _instance(database), busy=lambda: dispatcher.busy
-        )
-        parts["status"] = status
-        bridge.bell.listeners.append(status.wake)
-        stops.insert(0, Stop("queue", queue.stop_consuming))
-    web = WebServer(settings.web, make_app(parts, database, metrics))
-    parts["web"] = web
-    return Service(parts, stops, settings.service.stop_timeout)
-
-
-def _photo_fetcher(loaded: Loaded) -> PhotoFetcher:
-    photos = loaded.settings.photos
-    return PhotoFetcher(
-        frozenset(photos.allow_hosts),
-        max_bytes=photos.max_bytes,
-        max_pixels=photos.max_pixels,
-        max_side=photos.max_side,
-        timeout=photos.timeout,
-    )
-
-
-def _worker(loaded: Loaded) -> str:
-    name = loaded.settings.service.name or f"{socket.gethostname()}/{os.getpid()}"
-    return f"{name[:40]}/{_PROCESS}"
-
-
-async def _instance(database: Database) -> str:
-    """Name this bridge for good, so that the ids of its status events never clash with another's."""
-    return await database.write(cases.instance_name)
-
-
 @contextmanager
-def _only_one(loaded: Loaded) -> Iterator[None]:
+def only_one(loaded: Loaded) -> Iterator[None]:
     """Hold the embedded store alone: two dispatchers on one SQLite would take each other for dead."""
     url = read_url(loaded.settings.store.url.get_secret_value())
     if url.get_backend_name() != "sqlite":
@@ -255,6 +168,27 @@ def _only_one(loaded: Loaded) -> Iterator[None]:
         except OSError:
             raise BridgeError(f"another bridge runs on {database}; one at a time, or use PostgreSQL") from None
         yield
+
+
+async def back_up(loaded: Loaded, path: Path) -> Copied:
+    """Copy the store to a file, while the bridge runs or not."""
+    database = open_existing(loaded)
+    try:
+        return await backup.back_up(database, path)
+    finally:
+        await database.close()
+
+
+async def restore(loaded: Loaded, path: Path, *, moved: bool) -> Copied:
+    """Fill an empty store from a backup; ``moved``: nothing has run since it was made."""
+    with only_one(loaded):
+        database = open_database(loaded)
+        try:
+            async with open_adapters(loaded, _NoOutbox()) as adapters:
+                can = None if moved else {name: adapter.capabilities for name, adapter in adapters.items()}
+            return await backup.restore(database, path, can, loaded.settings.dispatch.timing)
+        finally:
+            await database.close()
 
 
 @asynccontextmanager

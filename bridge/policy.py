@@ -26,11 +26,10 @@ PACKAGED = Path(__file__).parent / "defaults"
 
 @dataclass(frozen=True)
 class Configured:
-    """The policy, and a digest that changes when rules, targets or templates do."""
+    """The policy, its templates, and its targets by their digests."""
 
     policy: Policy
     templates: Templates
-    digest: str
     by_digest: Mapping[str, Target]
 
 
@@ -64,10 +63,10 @@ def load_policy(
     templates = _collect(problems, lambda: Templates(_templates_path(loaded)), None)
     if problems or templates is None:
         raise InvalidInput(*problems)
-    policy = Policy(targets, rules.rules, capabilities, templates)
     by_digest = {target.digest: target for target in targets}
     parts = [rules.model_dump_json(), templates.digest, *sorted(by_digest)]
-    return Configured(policy, templates, hashlib.sha256("\n".join(parts).encode()).hexdigest(), by_digest)
+    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return Configured(Policy(targets, rules.rules, capabilities, templates, digest), templates, by_digest)
 
 
 def _collect(problems: list[str], read: Any, otherwise: Any) -> Any:

@@ -6,24 +6,24 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from enum import StrEnum
+from typing import Any
 
 import sdnotify
 import structlog
 
 from bridge.core.errors import BridgeError
+from bridge.core.ports import Part
 
 log = structlog.get_logger()
 
 
-class Part(Protocol):
-    """Something that runs until it is cancelled."""
+class Role(StrEnum):
+    """What a process does: it takes events in, shows and takes back, or answers on the web."""
 
-    not_ready: str | None
-
-    def run(self) -> Awaitable[None]:
-        """Run for ever; returning or raising stops the whole service."""
-        ...
+    INTAKE = "intake"
+    DISPATCH = "dispatch"
+    WEB = "web"
 
 
 class PartDied(Exception):

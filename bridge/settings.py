@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -20,7 +23,7 @@ from pydantic_settings import (
 )
 
 from bridge.core.errors import InvalidInput
-from bridge.core.events import explain, once
+from bridge.core.events import HIDDEN, explain, once
 from bridge.core.retry import Timing
 
 PREFIX = "BRIDGE_"
@@ -111,6 +114,12 @@ class CaseSettings(_Section):
     max_lifetime: Annotated[float, _seconds(60)] = 24 * 3600.0
 
 
+class RetentionSettings(_Section):
+    """How long the words of a case that is over are kept."""
+
+    days: int = Field(30, ge=1, le=3650)
+
+
 class DispatchSettings(_Section):
     """How differences are closed; all times in seconds. See ``bridge.core.retry.Timing``."""
 
@@ -136,6 +145,40 @@ class LogSettings(_Section):
     format: Literal["auto", "json", "console"] = "auto"
 
 
+def _collector(text: str) -> str:
+    """Give the whole address; without a path it is the one that OTLP/HTTP names for traces."""
+    try:
+        url = urlsplit(text)
+        good = url.scheme in ("http", "https") and url.hostname and url.username is None
+    except ValueError:
+        good = False
+    if text and not good:
+        raise ValueError("an http or https URL without user, like http://127.0.0.1:4318/v1/traces, or nothing")
+    return url._replace(path="/v1/traces").geturl() if text and url.path in ("", "/") else text
+
+
+def _headers(given: Any) -> Any:
+    """Look at headers before anything else does, for no error may repeat them."""
+    texts = given.items() if isinstance(given, dict) else [("", given)]
+    for name, value in texts:
+        secret = value.get_secret_value() if isinstance(value, SecretStr) else value
+        fits = isinstance(secret, str) and re.fullmatch(r"[\x21-\x7e]+( +[\x21-\x7e]+)*", secret)
+        if not fits or not re.fullmatch(r"[A-Za-z0-9-]+", str(name)):
+            raise PydanticCustomError(HIDDEN, "names of letters, digits and -, each with one line of printable ASCII")
+    return given
+
+
+class TracingSettings(_Section):
+    """Where spans go (OpenTelemetry, OTLP over HTTP); an empty ``endpoint`` means that nothing is traced.
+
+    ``sample``: the share of traces that begin here and are kept; others follow what their publisher decided.
+    """
+
+    endpoint: Annotated[str, AfterValidator(_collector)] = ""
+    sample: float = Field(1.0, ge=0, le=1)
+    headers: Annotated[dict[str, SecretStr], BeforeValidator(_headers)] = {}
+
+
 class ServiceSettings(_Section):
     """The process. ``stop_timeout``: seconds that running steps get to end when the service stops."""
 
@@ -153,8 +196,10 @@ class Settings(BaseSettings):
     web: WebSettings = WebSettings()
     photos: PhotoSettings = PhotoSettings()
     cases: CaseSettings = CaseSettings()
+    retention: RetentionSettings = RetentionSettings()
     dispatch: DispatchSettings = DispatchSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
     service: ServiceSettings = ServiceSettings()
     adapters: dict[str, dict[str, Any]] = {}
     rules: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from rich import box
@@ -10,6 +11,8 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
+
+from bridge.store.backup import Copied
 
 WORDS: dict[str, dict[str, str]] = {
     "nl": {
@@ -20,6 +23,7 @@ WORDS: dict[str, dict[str, str]] = {
         "goes": "gaat", "stays": "gaat niet", "rule": "regel", "empty": "geen berichten", "yes": "ja", "no": "nee",
         "way": "weg open", "resolved": "opgelost", "unresolved": "niet opgelost", "withdrawn": "ingetrokken",
         "nr": "nr", "when": "wanneer", "error": "fout", "no_letters": "geen onleesbare berichten",
+        "erased": "teksten en adressen zijn gewist",
     },
     "en": {
         "case": "case", "state": "state", "target": "target", "channel": "channel", "desired": "should be",
@@ -29,6 +33,7 @@ WORDS: dict[str, dict[str, str]] = {
         "nothing": "no cases", "goes": "goes", "stays": "does not go", "rule": "rule", "empty": "no messages",
         "yes": "yes", "no": "no", "way": "way open", "resolved": "resolved", "unresolved": "unresolved",
         "withdrawn": "withdrawn", "nr": "no.", "when": "when", "error": "error", "no_letters": "no dead letters",
+        "erased": "texts and addresses are erased",
     },
 }  # fmt: skip
 _STYLES = {"shown": "green", "gone": "dim", "refused": "yellow", "unknown": "bold red", "none": ""}
@@ -59,6 +64,8 @@ def status(console: Console, found: Mapping[str, Any], language: str) -> None:
         state = words["expired"] if case.get("expired") else words[case["state"]]
         if case["outcome"]:
             state = f"{state}: {words[case['outcome']]}"
+        if case["erased"]:
+            state = f"{state} ({words['erased']})"
         parts = (f"{words['case']} {case['case']}", case["category"], state, f"{words['revision']} {case['revision']}")
         console.print(Text(clean(" · ".join(parts)), style="bold"))
         table = _table(words["target"], words["channel"], words["state"], words["why"])
@@ -136,3 +143,19 @@ def dead_letters(console: Console, letters: Sequence[Mapping[str, Any]], languag
             table, letter["position"], letter.get("time") or "", letter.get("subject") or "", letter.get("error") or ""
         )
     console.print(table if letters else words["no_letters"])
+
+
+def contents(found: Copied) -> str:
+    """Say what a backup holds."""
+    rows = found.rows
+    return f"{rows['cases']} cases, {len(found.open_cases)} of them open; {rows['postings']} postings"
+
+
+def restored(console: Console, found: Copied, *, moved: bool) -> None:
+    """Say what came back, and what people must look at before the bridge starts."""
+    when = datetime.fromtimestamp(found.made, UTC).isoformat(timespec="seconds")
+    console.print(Text(f"restored from the backup of {when}: {contents(found)}"))
+    if found.open_cases and not moved:
+        console.print(Text("open at that time; take back what has ended since, before you start the bridge:"))
+        for case in found.open_cases:
+            console.print(Text(clean(f"  burgernet-bridge retract {case}")), soft_wrap=True)

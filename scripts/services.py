@@ -28,7 +28,10 @@ from servers.rabbitmq import RabbitMQ
 from servers.tools import PATH, MissingError, ServerError, State, wait_until
 
 HOME = Path(__file__).resolve().parent.parent / ".services"
-PROGRAMS = {"smtp-sink": "postfix"}  # what tests start for themselves, and Debian's package that has it
+PROGRAMS = {
+    "smtp-sink": "postfix",
+    "promtool": "prometheus",
+}  # what tests start for themselves, and Debian's package that has it
 
 
 @contextlib.contextmanager
@@ -163,7 +166,8 @@ def control(broker: RabbitMQ, arguments: Sequence[str]) -> int:
     if broker.foreign_url:
         print(f"services: {broker.name} is named in {broker.variable}; only one's own is touched", file=sys.stderr)
         return 2
-    return broker.control(arguments)
+    broker.control(*arguments)
+    return 0
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

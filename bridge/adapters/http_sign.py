@@ -27,6 +27,7 @@ from bridge.core.content import Content, Photo
 from bridge.core.errors import AdapterError, InvalidInput, OutcomeUnknown, PermanentError, TransientError
 from bridge.core.posting import Capabilities, Kind, Observation, Posting, Receipt
 from bridge.core.target import Target
+from bridge.core.trace import Trace
 
 MAX_ANSWER = 1_000_000  # bytes; a board's answer is some lines of text and at most a photo it gives back
 _TRY_LATER = frozenset({408, 425, 429, 503})  # the peer itself says that it did nothing
@@ -97,7 +98,7 @@ class HttpSign:
         """Clear the posting; 404 and 410 say that it is gone already."""
         posting = receipt.posting
         self._bodies.forget(posting.case)
-        headers = self._headers(posting.target, f"{posting.id}.delete")
+        headers = self._headers(posting.target, f"{posting.id}.delete", trace=posting.trace)
         answer = await self._request("DELETE", _shown_at(receipt), headers)
         if answer.status not in _GONE:
             answer.check()
@@ -114,7 +115,7 @@ class HttpSign:
 
     async def probe(self, target: Target) -> None:
         """Read a posting that never exists: any board that is open answers 404."""
-        answer = await self._get(f"{target.address.rstrip('/')}/probe", target, "probe")
+        answer = await self._get(f"{target.address.rstrip('/')}/probe", target, "probe", None)
         if answer.status not in _GONE:
             answer.check()
 
@@ -133,34 +134,36 @@ class HttpSign:
 
     async def _put(self, url: str, posting: Posting, content: Content) -> None:
         body = self._bodies.of(content)
-        headers = {**_JSON, **self._headers(posting.target, f"{posting.id}.{content.revision}.put", body)}
+        name = f"{posting.id}.{content.revision}.put"
+        headers = {**_JSON, **self._headers(posting.target, name, body, posting.trace)}
         (await self._request("PUT", url, headers, body)).check()
 
     async def _look(self, url: str, posting: Posting) -> Observation:
-        answer = await self._get(url, posting.target, posting.id)
+        answer = await self._get(url, posting.target, posting.id, posting.trace)
         if answer.status in _GONE:
             return Observation(present=False)
         answer.check()
         return _observation(answer.body, posting.case)
 
-    async def _get(self, url: str, target: Target, name: str) -> _Answer:
+    async def _get(self, url: str, target: Target, name: str, trace: Trace | None) -> _Answer:
         try:
-            return await self._request("GET", url, self._headers(target, f"{name}.get"))
+            return await self._request("GET", url, self._headers(target, f"{name}.get", trace=trace))
         except OutcomeUnknown as error:  # reading changes nothing
             raise TransientError(str(error)) from error
 
-    def _headers(self, target: Target, step: str, body: bytes = b"") -> dict[str, str]:
-        """Sign one request (Standard Webhooks 1.0); no body is signed as the empty string.
+    def _headers(self, target: Target, step: str, body: bytes = b"", trace: Trace | None = None) -> dict[str, str]:
+        """Sign one request (Standard Webhooks 1.0), in its trace; no body is signed as the empty string.
 
         The same message has the same id. A renewal or a late photo is another message of the same revision, and a
         board that drops what it has seen must not drop those: hence the checksum. Without a body each is a new one.
         """
+        headers = trace.headers if trace else {}
         secret = target.secret
         if secret is None:
-            return {}
+            return headers
         name = f"{step}.{zlib.crc32(body):08x}" if body else f"{step}.{token_hex(8)}"
         now = datetime.now(UTC)
-        return {
+        return headers | {
             "webhook-id": name,
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": self._signer(secret).sign(name, now, body.decode()),

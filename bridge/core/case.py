@@ -109,6 +109,11 @@ class Registers:
         """Whether people who got a message of this life of the case hear how it ended."""
         return self.acute is not None and (self.opened is None or self.acute >= self.opened)
 
+    def without_words(self) -> Registers:
+        """Keep when things happened and how they ended, and not a word of what was said (R15)."""
+        ending = Ending(outcome=self.ending.outcome) if self.ending else None
+        return replace(self, alert=None, ending=ending)
+
     def latest(self) -> datetime | None:
         """Give the time of the latest event, so that an operator's own ending can come after it."""
         return max((key.time for key in (self.content, self.ended) if key), default=None)

@@ -18,12 +18,14 @@ from pydantic_core import ErrorDetails, from_json
 
 from bridge.core.alert import Alert, CapModel, Ending, Instant, Line
 from bridge.core.errors import InvalidInput
+from bridge.core.trace import STATE, Trace
 
 OPENED = "nl.burgernet.alert.opened"
 UPDATED = "nl.burgernet.alert.updated"
 ENDED = "nl.burgernet.alert.ended"
 
 MAX_BODY = 1_000_000  # bytes; a full event with the longest texts in four languages is well below
+HIDDEN = "hidden"  # the type of an error whose value is a secret
 _EXPLAINED = 20  # faults of one event that are told
 _SHOWN = 60  # characters of a refused value that an error repeats
 
@@ -112,6 +114,12 @@ def dump(event: Event) -> str:
     return json.dumps(fields, separators=(",", ":"))
 
 
+def with_trace(event: Event, trace: Trace) -> Event:
+    """Put an event into the trace that came beside it; a ``tracestate`` of its own belongs to another place."""
+    own = {STATE: None} if STATE in (event.model_extra or {}) else {}
+    return event.model_copy(update=own | trace.headers)
+
+
 def _plain(name: str, value: Any) -> Any:
     """Turn AMQP's native types into the ones that attributes have; a timestamp may come as whole milliseconds."""
     match value:
@@ -197,6 +205,8 @@ def explain(error: ValidationError) -> list[str]:
 def _problem(detail: ErrorDetails) -> str:
     path = ".".join(str(part) for part in detail["loc"] if part not in (OPENED, UPDATED, ENDED)) or "event"
     context = detail.get("ctx", {})
+    if detail["type"] == HIDDEN:
+        return f"{path}: is not allowed; allowed: {detail['msg']}"
     match detail["type"]:
         case "missing":
             return f"{path}: is missing; it is required"

@@ -6,7 +6,7 @@ and no target list: it goes to what is there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bridge.core import content as contents
@@ -33,6 +33,7 @@ class Existing:
     carried: bool
     in_flight: bool
     held: bool  # an operator took it away
+    photo: str = ""
 
     @property
     def touched(self) -> bool:
@@ -74,12 +75,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What decides: the targets, the rules, what each adapter can do, and the templates."""
+    """What decides: the targets, the rules, what each adapter can do, and the templates.
+
+    ``digest`` changes when any of targets, rules and templates does.
+    """
 
     targets: Sequence[Target]
     rules: Sequence[Rule]
     adapters: Mapping[str, Capabilities]
     renderer: Renderer
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +95,17 @@ class PhotoState:
     coming: bool = False
 
 
-def plan_open(case: Case, policy: Policy, existing: Mapping[str, Existing], photo: PhotoState) -> Plan:
-    """Look at an open case: judge every target, and wish what differs from what is desired already."""
+def plan_open(
+    case: Case,
+    policy: Policy,
+    existing: Mapping[str, Existing],
+    photo: PhotoState,
+    held: Collection[str] = (),
+) -> Plan:
+    """Look at an open case: judge every target, and wish what differs from what is desired already.
+
+    ``held``: the targets that an operator keeps the case off, wherever they move.
+    """
     alert = case.registers.alert
     if alert is None:
         return Plan((), {}, ())
@@ -105,6 +119,8 @@ def plan_open(case: Case, policy: Policy, existing: Mapping[str, Existing], phot
         listed.add(name)
         before = existing.get(name)
         decision, info = judge.about(target)
+        if target.id in held:
+            decision = Decision(allowed=False, reason=Reason.OPERATOR)
         wish = None
         if decision.allowed and info:
             decision, wish = desk.wish(name, target, info, before, decision)
@@ -114,8 +130,12 @@ def plan_open(case: Case, policy: Policy, existing: Mapping[str, Existing], phot
         if wish and _differs(wish, before):
             wishes.append(wish)
     gone = (name for name, before in existing.items() if name not in listed and before.desired is Desired.SHOWN)
-    wishes += [Wish(name, None, Desired.REFUSED, reason=Reason.TARGET_REMOVED) for name in gone]
-    return Plan(wishes, desk.contents, judged)
+    return Plan([*wishes, *plan_removed(gone).wishes], desk.contents, judged)
+
+
+def plan_removed(postings: Iterable[str]) -> Plan:
+    """Wish nothing at targets that are not in the list any more."""
+    return Plan([Wish(name, None, Desired.REFUSED, reason=Reason.TARGET_REMOVED) for name in postings], {}, ())
 
 
 def _differs(wish: Wish, before: Existing | None) -> bool:
@@ -198,11 +218,13 @@ class _Desk:
         follow_up = touched and before is not None and before.carried and can.kind is Kind.MESSAGE
         pictured = self._judge.with_photo(target, info)[1] and not follow_up
         photo = self._photo.ready if pictured else None
-        made = self._content(target, can, info, photo, updated=touched and not again)
+        made = self._content(target, can, info, photo, updated=touched and not again and not heard)
         if isinstance(made, DoesNotFit):
             refused = Decision(allowed=False, reason=Reason.LAYOUT, detail=str(made), detail_nl=made.dutch)
             return refused, None
         waits = pictured and self._photo.coming and can.kind is not Kind.STATE
+        if heard and touched and not again and before and before.photo == made[1] and can.kind is Kind.POST:
+            return decision, None  # the same words and picture: a longer validity is no correction
         wish = Wish(name, target, Desired.SHOWN, made[0], made[1], decision.rule, waits, info.language)
         return decision, wish
 

@@ -44,6 +44,19 @@ class Adapter(Protocol):
         ...
 
 
+class Part(Protocol):
+    """Something of the service that runs until it is cancelled."""
+
+    @property
+    def not_ready(self) -> str | None:
+        """Say why it is not ready; ``None``: it is."""
+        ...
+
+    def run(self) -> Awaitable[None]:
+        """Run for ever; returning or raising stops the whole service."""
+        ...
+
+
 class AdminOutbox(Protocol):
     """Where messages for group admins wait until an admin reads and forwards them."""
 

@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from bridge.core.content import Content
 from bridge.core.target import Target
+from bridge.core.trace import Trace
 
 
 class Kind(StrEnum):
@@ -54,7 +55,8 @@ class Capabilities:
 class Posting:
     """One case on one target, as an adapter sees it.
 
-    ``attempted`` is what the last publication of unknown outcome tried to show, since ``attempted_at``.
+    ``attempted`` is what the last publication of unknown outcome tried to show, since ``attempted_at``. ``trace`` is
+    where the step belongs, for those who can pass it on.
     """
 
     id: str
@@ -62,6 +64,7 @@ class Posting:
     target: Target
     attempted: Content | None = None
     attempted_at: datetime | None = None
+    trace: Trace | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

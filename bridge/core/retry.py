@@ -40,7 +40,8 @@ class Timing:
 class Done:
     """A step that ran: what it did, and what came of it (``None``: it was asked for nothing).
 
-    ``since``: when something was last sent there, in seconds since the epoch.
+    ``since``: when something was last sent there, in seconds since the epoch. It is later than now when the clock that
+    told it was ahead: then no wait is counted from it.
     """
 
     step: Step
@@ -61,9 +62,13 @@ class After:
 
 def after(state: State, done: Done, can: Capabilities, timing: Timing, now: float, jitter: float) -> After:
     """Work out what comes of one step. ``jitter`` is a random number in [0, 1)."""
+    # A clock that was hours ahead promised more than any board was told since: it must not put off the next renewal.
+    state = replace(state, shown_until=min(state.shown_until, now + timing.valid_for))
     if isinstance(done.result, AdapterError):
         return _failed(state, done, can, timing, now, jitter)
-    changed = replace(_succeeded(state, done), attempts=0, error="")
+    changed = _succeeded(state, done)
+    if changed.attempts or changed.error:
+        changed = replace(changed, attempts=0, error="")
     if next_step(changed, can) not in (None, Step.FIND):
         return After(changed, now)
     if changed.applied is Applied.UNKNOWN:
@@ -136,7 +141,7 @@ def _observed(state: State, done: Done) -> State:
 def _look_again(state: State, since: float, timing: Timing, now: float) -> After:
     """Plan the next look for a publication of unknown outcome."""
     looks, last = state.looks, len(timing.looks) - 1
-    if now < since + sum(timing.looks):
+    if since <= now < since + sum(timing.looks):
         looks = min(looks, last)  # looks that a correction hurried do not shorten the wait for a slow post
     if looks <= last:
         return After(replace(state, applied=Applied.UNKNOWN, looks=looks), now + timing.looks[looks])
@@ -158,7 +163,7 @@ def _next_check(state: State, since: float, can: Capabilities, timing: Timing, n
     if not can.can_observe:
         return max(now, renew) if leased else None
     last = len(timing.checks) - 1
-    early = state.looks <= last or now < since + sum(timing.checks)
+    early = state.looks <= last or since <= now < since + sum(timing.checks)
     check = now + (timing.checks[min(state.looks, last)] if early else timing.check_interval)
     if state.applied is Applied.SHOWN:
         return renew if leased and now < renew < check else check
@@ -221,6 +226,11 @@ def backoff(base: float, longest: float, attempts: int, jitter: float, retry_aft
     """Give the seconds until the next try: exponential with jitter, never sooner than ``Retry-After``."""
     wait = min(longest, base * 2.0 ** min(attempts - 1, 30)) * (0.5 + jitter / 2)
     return max(wait, min(retry_after or 0.0, 3600.0))
+
+
+def is_news(count: int) -> bool:
+    """Tell whether the 1st, 2nd, 3rd … time of the same thing is worth telling: the 1st, 2nd, 4th, 8th … is."""
+    return count & (count - 1) == 0
 
 
 @dataclass(slots=True)

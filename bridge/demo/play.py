@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bridge import bootstrap, logs
+from bridge import assembly, logs
 from bridge.bootstrap import Bridge
 from bridge.core.errors import BridgeError
 from bridge.demo.invariants import is_good, judge
@@ -46,7 +46,7 @@ async def play(*, serve: bool, language: str = "nl", make_world: Callable[[Path]
             loaded = _load(world)
             with closing(world.log.open("w", encoding="utf-8")) as log:
                 logs.configure(loaded.settings.log, log)
-                async with bootstrap.assembled(loaded) as (bridge, service):
+                async with assembly.assembled(loaded) as (bridge, service):
                     return await _run(bridge, service, world, console, Words(language), serve=serve)
 
 

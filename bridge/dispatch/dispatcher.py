@@ -19,7 +19,9 @@ from bridge.core.content import Content
 from bridge.core.errors import AdapterError, OutcomeUnknown, PermanentError, StoreUnavailable, TransientError
 from bridge.core.ports import Adapter
 from bridge.core.posting import Observation, Receipt, Step
-from bridge.core.retry import Breaker, Done, Timing
+from bridge.core.retry import Breaker, Done, Timing, is_news
+from bridge.core.trace import UNTRACED, Tracer, trace_words
+from bridge.dispatch.spans import in_trace, step_span, tell
 from bridge.store.rows import Finished, Work
 from bridge.store.work import Slots, WorkStore
 
@@ -44,6 +46,7 @@ class Dispatcher:
         random: Random,
         clock: Callable[[], float] = time.time,
         poll: float = POLL,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self._store = store
         self._adapters = adapters
@@ -52,6 +55,7 @@ class Dispatcher:
         self._random = random
         self._clock = clock
         self._poll = poll
+        self._tracer = tracer
         self._wake = asyncio.Event()
         self._flying: dict[str, Work] = {}
         self._finished: list[Finished] = []
@@ -136,6 +140,14 @@ class Dispatcher:
 
     async def _step(self, work: Work) -> None:
         """Run one step, whatever comes of it."""
+        with step_span(self._tracer, work) as span:
+            finished = await self._run(in_trace(work, span.trace))
+            tell(span, finished)
+        self._note(finished.work, finished)
+        self._finished.append(finished)
+        self._wake.set()
+
+    async def _run(self, work: Work) -> Finished:
         started = time.perf_counter()
         adapter = self._adapters[work.posting.target.adapter]
         result: Receipt | Observation | AdapterError | None
@@ -149,10 +161,7 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 - the named boundary: a bug in an adapter must not stop the others
             result = OutcomeUnknown(f"a fault in the adapter ({type(error).__name__})")
         done = Done(work.step, work.content, work.content_id, work.ending, result, work.since)
-        finished = Finished(work, done, time.perf_counter() - started)
-        self._note(work, finished)
-        self._finished.append(finished)
-        self._wake.set()
+        return Finished(work, done, time.perf_counter() - started)
 
     async def _perform(self, adapter: Adapter, work: Work) -> Receipt | Observation | None:
         """Ask the adapter for the one step."""
@@ -177,10 +186,11 @@ class Dispatcher:
         breaker.record(error, self._timing, self._clock(), self._random.random())
         self._on_step(work, finished)
         words = {"case": work.posting.case, "posting": work.posting.id, "target": work.posting.target.id}
+        words |= trace_words(work.posting.trace)
         attempts = work.state.attempts + 1
         if error:
             # The 1st, 2nd, 4th, 8th … failure: 10,000 dead boards must not fill a disk. The journal has them all.
-            quiet = attempts & (attempts - 1) != 0
+            quiet = not is_news(attempts)
             level = log.debug if quiet else log.error if isinstance(error, PermanentError) else log.warning
             level("step failed", step=work.step.value, error=str(error), attempts=attempts, **words)
         else:

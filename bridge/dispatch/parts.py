@@ -16,6 +16,7 @@ from bridge.intake.accept import Intake
 from bridge.store import photos
 from bridge.store.database import Database
 
+LONGEST = 60.0  # seconds that a photo is tried for at most, whatever the clock says
 BREATH = 0.02  # seconds from an event to a look for its photo: the texts go first
 
 log = structlog.get_logger()
@@ -46,12 +47,19 @@ class PhotoDesk:
     most = 4  # at a time
 
     def __init__(
-        self, database: Database, intake: Intake, fetcher: PhotoFetcher, clock: Callable[[], float] = time.time
+        self,
+        database: Database,
+        intake: Intake,
+        fetcher: PhotoFetcher,
+        clock: Callable[[], float] = time.time,
+        *,
+        longest: float = LONGEST,
     ) -> None:
         self._database = database
         self._intake = intake
         self._fetcher = fetcher
         self._clock = clock
+        self._longest = longest
         self._wake = asyncio.Event()
         self._fetching: set[tuple[str, str]] = set()
         self.not_ready: str | None = None
@@ -81,19 +89,24 @@ class PhotoDesk:
                 await asyncio.sleep(BREATH)
 
     async def _fetch(self, case: str, uri: str, deadline: float) -> None:
-        photo, error = None, "it did not come in time"
         try:
-            async with asyncio.timeout(max(0.0, deadline - self._clock())):
-                photo, error = await self._try(case, uri)
-        except TimeoutError:
-            log.warning("photo left out", case=case, error=error)
-        try:
+            photo, error = await self._in_time(case, uri, deadline)
             await self._intake.keep_photo(case, uri, photo, error)
         except StoreUnavailable as unavailable:
             self.not_ready = str(unavailable)  # it stays wanted, and is left out after its deadline
-        finally:
+        finally:  # also when another process goes on with it
             self._fetching.discard((case, uri))
             self._wake.set()
+
+    async def _in_time(self, case: str, uri: str, deadline: float) -> tuple[Photo | None, str]:
+        try:
+            # A deadline is a time of day, and the clock may have been set back since it was written.
+            async with asyncio.timeout(min(max(0.0, deadline - self._clock()), self._longest)):
+                return await self._try(case, uri)
+        except TimeoutError:
+            error = "it did not come in time"
+            log.warning("photo left out", case=case, error=error)
+            return None, error
 
     async def _try(self, case: str, uri: str) -> tuple[Photo | None, str]:
         """Try until the deadline cuts it short; a refusal is final."""

@@ -12,7 +12,6 @@ import asyncio
 import hashlib
 import re
 import socket
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -194,21 +193,17 @@ class PhotoFetcher:
 
 
 class _GuardedResolver(AbstractResolver):
-    """The system's resolver, without the addresses that must not be connected to.
-
-    In threads of its own: a name server that never answers must not keep boards from being looked up.
-    """
+    """The system's resolver, without the addresses that must not be connected to."""
 
     def __init__(self, gate: _Gate) -> None:
         self._gate = gate
-        self._threads = ThreadPoolExecutor(4, "photo-names")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         """Resolve ``host`` to addresses that may be connected to, or raise ``PermanentError`` when none is left."""
         try:
-            found = await asyncio.get_running_loop().run_in_executor(self._threads, _look_up, host, port, family)
+            found = await _look_up(host, port, family)
         except UnicodeError:  # a label too long for DNS
             raise PermanentError("photo: not a host name") from None
         outside = [result for result in found if self._gate.admits(host, port, result["host"])]
@@ -217,13 +212,13 @@ class _GuardedResolver(AbstractResolver):
         return outside
 
     async def close(self) -> None:
-        """Let the threads end when they can."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Hold nothing."""
 
 
-def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
+async def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
     """Ask the system; raises ``OSError`` when there is no such name."""
-    found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     return [
         ResolveResult(hostname=host, host=str(at[0]), port=int(at[1]), family=kind, proto=proto, flags=_NUMERIC)
         for kind, _, proto, _, at in found

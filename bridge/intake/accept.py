@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TypeVar
 from uuid import uuid4
 
 import structlog
@@ -14,13 +16,17 @@ from bridge.core.case import Case, Standing, Verdict, fold, settle
 from bridge.core.content import Photo
 from bridge.core.errors import BridgeError, InvalidInput
 from bridge.core.events import Ended, Event
-from bridge.core.planning import Policy, plan_end, plan_open
+from bridge.core.planning import Policy, plan_end, plan_open, plan_removed
+from bridge.core.posting import Kind, posting_id
+from bridge.core.target import Target
+from bridge.core.trace import UNTRACED, Trace, Tracer, read_trace, trace_words
 from bridge.store import cases, notices, photos, wishes
 from bridge.store.database import Connection, Database
 
 OPERATOR = "urn:burgernet-bridge:operator"
-POLICY_FACT = "policy"
+AT_A_TIME = 250  # targets that one transaction judges at most: an ending of another case waits no longer than for that
 
+T = TypeVar("T")
 log = structlog.get_logger()
 
 
@@ -46,6 +52,8 @@ class Intake:
         tell: bool,
         wake: Callable[[], None],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        tracer: Tracer = UNTRACED,
+        at_a_time: int = AT_A_TIME,
     ) -> None:
         self._database = database
         self._policy = policy
@@ -54,23 +62,36 @@ class Intake:
         self._tell = tell
         self._wake = wake
         self._clock = clock
+        self._tracer = tracer
+        self._at_a_time = at_a_time
+        self._ordered: tuple[Policy | None, Sequence[Target]] = (None, ())
 
     async def accept(self, event: Event) -> Accepted:
         """Take one event in, durably. Raises ``StoreUnavailable`` when it could not be kept."""
         now = self._clock()
-        accepted = await self._database.write(lambda connection: self._accept(connection, event, now))
+        kind = event.type.rpartition(".")[2]
+        cause = read_trace(event.model_extra or {})
+        with self._tracer.span(f"alert.{kind}", cause, "consumer", case=event.subject) as span:
+            accepted = await self._write(lambda connection: self._accept(connection, event, now, span.trace))
+            span.note(verdict=accepted.verdict.value, revision=accepted.revision)
         log.info(
             "event",
             case=event.subject,
-            type=event.type.rpartition(".")[2],
+            type=kind,
             verdict=accepted.verdict.value,
             standing=accepted.standing.value,
             revision=accepted.revision,
+            **trace_words(span.trace),
         )
-        self._wake()
         return accepted
 
-    def _accept(self, connection: Connection, event: Event, now: datetime) -> Accepted:
+    async def _write(self, change: Callable[[Connection], T]) -> T:
+        """Change what is desired, and tell everyone who closes the difference, here and in other processes."""
+        result = await self._database.write(change, ring=True)
+        self._wake()
+        return result
+
+    def _accept(self, connection: Connection, event: Event, now: datetime, trace: Trace | None) -> Accepted:
         if not cases.record_event(connection, event, now):
             known = cases.find_case(connection, event.subject) or Case(event.subject)
             return Accepted(Verdict.DUPLICATE, known.standing, known.revision)
@@ -78,29 +99,98 @@ class Intake:
         after, verdict = fold(before, event, now, self._max_lifetime)
         cases.record_verdict(connection, event, verdict)
         if after != before:
-            self._change(connection, before, after, now)
+            with self._tracer.span("plan", trace, "internal", case=after.id, revision=after.revision):
+                self._change(connection, before, after, now, trace)
+        else:
+            cases.note_words(connection, event.subject)
         return Accepted(verdict, after.standing, after.revision)
 
-    def _change(self, connection: Connection, before: Case, after: Case, now: datetime) -> None:
-        cases.save_case(connection, after, now)
-        if (after.revision, after.standing) == (before.revision, before.standing):
+    def _change(
+        self, connection: Connection, before: Case, after: Case, now: datetime, trace: Trace | None = None
+    ) -> None:
+        stands = (after.revision, after.standing) == (before.revision, before.standing)
+        cases.save_case(connection, after, now, None if stands else trace)
+        if stands:
             return
         if after.standing is Standing.OPEN:
             if before.standing is Standing.ENDED and before.revision:
                 wishes.start_anew(connection, after.id)
-            self._open(connection, after, now)
+            self._open(connection, after, now, trace)
         else:
             self._close(connection, after, now)
 
-    def _open(self, connection: Connection, case: Case, now: datetime) -> None:
+    def _open(self, connection: Connection, case: Case, now: datetime, trace: Trace | None = None) -> None:
+        """Judge the first targets in this transaction; very many are judged a few at a time (``plan_more``)."""
+        self._plan(connection, case, now, 0, trace)
+
+    def _plan(self, connection: Connection, case: Case, now: datetime, start: int, trace: Trace | None = None) -> None:
+        """Judge targets from ``start``, boards first, and note how far that has come."""
         stamp, policy = now.timestamp(), self._policy()
+        targets = self._in_order(policy)
+        end = start + self._at_a_time
+        rest = len(targets) > end
+        some = replace(policy, targets=targets[start:end])
+        whole = start == 0 and not rest
+        ids = None if whole else [posting_id(case.id, target) for target in some.targets]
         deadline = stamp + self._photo_wait
         photo = photos.want_photo(connection, case, stamp, deadline)
-        plan = plan_open(case, policy, wishes.existing_postings(connection, case.id), photo)
+        held = wishes.held_targets(connection, case.id)
+        plan = plan_open(case, some, wishes.existing_postings(connection, case.id, ids), photo, held)
         wishes.apply_wishes(connection, case, plan, policy.adapters, stamp, deadline)
+        # What is left when all are judged is to look for what stands at targets that are not listed any more.
+        planned = None if whole else min(end, len(targets))
+        wishes.note_planned(connection, case.id, policy.digest, planned, first=start == 0)
         wishes.keep_decisions(connection, case, plan.judged, stamp)
         if self._tell:
-            notices.keep_refusals(connection, case, plan.judged, stamp)
+            notices.keep_refusals(connection, case, plan.judged, stamp, trace)
+
+    def _in_order(self, policy: Policy) -> Sequence[Target]:
+        """Give the targets, boards first: they must be fast (R4)."""
+        if self._ordered[0] is not policy:
+            ranked = sorted(policy.targets, key=lambda target: policy.adapters[target.adapter].kind is not Kind.STATE)
+            self._ordered = policy, ranked
+        return self._ordered[1]
+
+    async def plan_more(self) -> int:
+        """Judge some more targets of each case whose plan is not finished; give how many such cases there were."""
+        names = await self._database.read(wishes.unfinished_plans)
+        for name in names:
+            await self._plan_more(name)
+        return len(names)
+
+    async def _plan_more(self, name: str) -> None:
+        start = await self._database.read(partial(self._so_far, name=name))
+        targets = self._in_order(self._policy())
+        if start is None or start < len(targets):
+            await self._write(partial(self._plan_next, name=name))
+            return
+        shown = await self._database.read(lambda connection: wishes.shown_postings(connection, name))
+        gone = set(shown) - {posting_id(name, target) for target in targets}
+        await self._write(partial(self._plan_end, name=name, gone=gone))
+
+    def _so_far(self, connection: Connection, name: str) -> int | None:
+        return wishes.planned_so_far(connection, name, self._policy().digest)
+
+    def _plan_next(self, connection: Connection, name: str) -> None:
+        case = cases.lock_case(connection, name)
+        start, policy = self._so_far(connection, name), self._policy()
+        if start is None:
+            return  # another process was here
+        if case.standing is not Standing.OPEN:
+            wishes.note_planned(connection, name, policy.digest, None, first=False)
+        elif start < len(self._in_order(policy)):
+            self._plan(connection, case, self._clock(), start)
+
+    def _plan_end(self, connection: Connection, name: str, gone: set[str]) -> None:
+        """Take away what stands at targets that left the list, unless the plan began anew meanwhile."""
+        case = cases.lock_case(connection, name)
+        start, policy = self._so_far(connection, name), self._policy()
+        if start is None or start < len(self._in_order(policy)):
+            return
+        if case.standing is Standing.OPEN:
+            removed = plan_removed(gone)
+            wishes.apply_wishes(connection, case, removed, {}, self._clock().timestamp(), 0.0)
+        wishes.note_planned(connection, name, policy.digest, None, first=False)
 
     def _close(self, connection: Connection, case: Case, now: datetime) -> None:
         photos.erase_photos(connection, case.id)
@@ -114,9 +204,7 @@ class Intake:
         now = self._clock()
         late = await self._database.read(lambda connection: cases.expired_cases(connection, now.timestamp()))
         for name in late:
-            await self._database.write(lambda connection, name=name: self._settle(connection, name, now))  # type: ignore[misc]
-        if late:
-            self._wake()
+            await self._write(partial(self._settle, name=name, now=now))
         return len(late)
 
     def _settle(self, connection: Connection, name: str, now: datetime) -> None:
@@ -125,9 +213,7 @@ class Intake:
 
     async def keep_photo(self, case: str, uri: str, photo: Photo | None, error: str = "") -> bool:
         """Take a fetched photo (or the reason why there is none) into an open case, and send what waited for it."""
-        kept = await self._database.write(lambda connection: self._keep_photo(connection, case, uri, photo, error))
-        self._wake()
-        return kept
+        return await self._write(lambda connection: self._keep_photo(connection, case, uri, photo, error))
 
     def _keep_photo(self, connection: Connection, name: str, uri: str, photo: Photo | None, error: str) -> bool:
         now = self._clock()
@@ -139,23 +225,15 @@ class Intake:
             self._open(connection, case, now)
         return True
 
-    async def replan(self, digest: str) -> int:
-        """Judge all open cases anew when rules, targets or templates have changed since; give how many."""
-        names = await self._database.write(lambda connection: self._stale(connection, digest))
+    async def replan(self) -> int:
+        """Judge the open cases anew that were judged by other rules, targets or templates; give how many."""
+        digest = self._policy().digest
+        names = await self._database.read(lambda connection: cases.judged_otherwise(connection, digest))
         for name in names:
-            await self._database.write(lambda connection, name=name: self._reopen(connection, name))  # type: ignore[misc]
+            await self._write(partial(self._reopen, name=name))
         if names:
-            await self._database.write(lambda connection: cases.note_fact(connection, POLICY_FACT, digest))
             log.info("open cases were judged anew", cases=len(names))
         return len(names)
-
-    def _stale(self, connection: Connection, digest: str) -> list[str]:
-        if cases.fact(connection, POLICY_FACT) == digest:
-            return []
-        names = list(cases.open_cases(connection))
-        if not names:
-            cases.note_fact(connection, POLICY_FACT, digest)
-        return names
 
     def _reopen(self, connection: Connection, name: str) -> None:
         case = cases.lock_case(connection, name)
@@ -180,12 +258,13 @@ class Intake:
         return await self.accept(event)
 
     async def hold(self, case: str, target: str) -> None:
-        """Take a case off one target, as an operator, and keep it off."""
-        now = self._clock().timestamp()
-        changed = await self._database.write(lambda connection: wishes.hold_posting(connection, case, target, now))
-        if not changed:
-            raise InvalidInput(
-                f"target: {target!r} shows nothing of case {case!r} and is not meant to;"
-                " allowed: a target that its status does not call refused (niet hier)"
-            )
-        self._wake()
+        """Take a case off one target, as an operator, and keep it off; or never let it go there."""
+        await self._write(lambda connection: self._hold(connection, case, target))
+
+    def _hold(self, connection: Connection, case: str, target: str) -> None:
+        if cases.find_case(connection, case) is None:
+            raise BridgeError(f"case: {case!r} is not known")
+        taken_away = wishes.hold_posting(connection, case, target, self._clock().timestamp())
+        if not taken_away and target not in {one.id for one in self._policy().targets}:
+            raise InvalidInput(f"target: {target!r} is not known; allowed: a target of targets.yaml, or of this case")
+        wishes.keep_hold(connection, case, target)

@@ -21,7 +21,8 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from bridge.core.case import Verdict
 from bridge.core.errors import InvalidInput, StoreUnavailable
-from bridge.core.events import Event, is_attribute, parse_binary, parse_structured
+from bridge.core.events import Event, is_attribute, parse_binary, parse_structured, with_trace
+from bridge.core.trace import UNTRACED, Tracer, read_trace, trace_words
 from bridge.intake.broker import (
     BrokerError,
     Delivery,
@@ -67,6 +68,7 @@ class AmqpIntake:
         *,
         subscribe: Subscribe = Subscription.open,
         aside: Publisher | None = None,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self.not_ready: str | None = None
         self._queue = settings
@@ -74,6 +76,7 @@ class AmqpIntake:
         self._on_result = on_result
         self._subscribe_to = subscribe
         self._aside = aside or Publisher(settings, "dead letters")
+        self._tracer = tracer
         self._problems: dict[str, str] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._subscription: Subscription | None = None
@@ -219,7 +222,11 @@ class AmqpIntake:
         self._note("dead letters", None)
         # Not the lines themselves: they quote what was sent (I6).
         fields = [one_line(line.partition(":")[0], 80) for line in problem.problems]
-        log.warning("unreadable message put aside", fields=fields, bytes=len(message.body), message_id=_name(message))
+        size, cause = len(message.body), read_trace(message.headers)
+        with self._tracer.span("alert.unreadable", cause, "consumer", bytes=size) as span:
+            span.fail("unreadable")
+        told = {"bytes": size, "message_id": _name(message), **trace_words(span.trace)}
+        log.warning("unreadable message put aside", fields=fields, **told)
         await self._answer(message.ack())
         self._on_result("unreadable")
 
@@ -266,7 +273,16 @@ class AmqpIntake:
 
 
 def read_event(message: Delivery) -> Event:
-    """Read a message in either of CloudEvents' AMQP modes; raise ``InvalidInput`` when it is no event."""
+    """Read a message in either of CloudEvents' AMQP modes; raise ``InvalidInput`` when it is no event.
+
+    A trace in the headers is where this message belongs; the one in the event is where the event began.
+    """
+    event = _read(message)
+    trace = read_trace(message.headers)
+    return with_trace(event, trace) if trace else event
+
+
+def _read(message: Delivery) -> Event:
     content_type = message.content_type or ""
     media = content_type.partition(";")[0].strip().lower()
     if (message.content_encoding or "").lower() not in ("", "identity", "utf-8", "utf8"):
@@ -287,7 +303,7 @@ async def send_events(settings: Queue, events: Sequence[bytes | str]) -> None:
     checked = [(body, parse_structured(body)) for body in events]
     async with Publisher(settings, "send") as publisher:
         for body, event in checked:
-            message = event_message(body.encode() if isinstance(body, str) else body, event.id, own_user(settings))
+            message = event_message(body.encode() if isinstance(body, str) else body, event.id, user=own_user(settings))
             await publisher.publish(message, settings.exchange, event.type.removeprefix("nl.burgernet."))
 
 

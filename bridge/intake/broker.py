@@ -335,10 +335,13 @@ async def publish(channel: Channel, message: Message, exchange: str, key: str, *
     await way.publish(message, key, mandatory=mandatory)
 
 
-def event_message(body: bytes, name: str, user: str | None = None) -> Message:
+def event_message(
+    body: bytes, name: str, *, headers: Mapping[str, str] | None = None, user: str | None = None
+) -> Message:
     """Make the message of one structured CloudEvent; the broker refuses a ``user`` other than our own."""
     return Message(
         body,
+        headers=dict(headers or {}),
         content_type="application/cloudevents+json",
         message_id=name if len(name.encode()) <= 255 else None,  # an AMQP short string
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,

@@ -105,6 +105,7 @@ class StatusPublisher:
 
     async def _publish(self, publisher: Publisher, number: int, what: str, body: str) -> None:
         data = json.loads(body)
+        trace = data.pop("trace", {})
         # SQLite counts anew once all is told, so the moment makes the id unlike every other.
         name = f"{self._instance}.{number}.{round(data['at'] * 1e6)}"
         event = CloudEvent(
@@ -115,10 +116,11 @@ class StatusPublisher:
                 "subject": data["case"],
                 "time": datetime.fromtimestamp(data["at"], UTC),
                 "datacontenttype": "application/json",
+                **trace,  # CloudEvents' extension "distributed tracing"
             },
             data,
         )
-        message = event_message(JSONFormat().write(event), name)
+        message = event_message(JSONFormat().write(event), name, headers=trace)
         await publisher.publish(message, self._queue.status_exchange, f"posting.{what}", mandatory=False)
 
     def _failed(self, error: Exception) -> None:

@@ -83,6 +83,8 @@ class BoardSimulator:
         self.history: list[Entry] = []
         self.requests: Counter[tuple[str, str]] = Counter()
         """Requests that arrived, by (board, verb), served or not."""
+        self.traces: list[tuple[str, str, str]] = []
+        """Board, verb and ``traceparent`` of the requests that came with one."""
         self._control = control
         self._verifier = Webhook(secret) if secret else None
         self._lit: dict[str, dict[str, Body]] = {}
@@ -180,6 +182,8 @@ class BoardSimulator:
         key = request.match_info["board"], request.match_info["posting"]
         board, verb = key[0], request.method
         self.requests[board, verb] += 1
+        if trace := request.headers.get("traceparent"):
+            self.traces.append((board, verb, trace))
         body = await request.read()
         faults = self._faults.get(board, self._everywhere)
         if faults.verbs and verb not in faults.verbs:

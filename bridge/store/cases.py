@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -13,8 +14,9 @@ from sqlalchemy import Connection, and_, bindparam, select, update
 from bridge.core import content as contents
 from bridge.core.case import Case, Registers, Standing, Verdict
 from bridge.core.events import Event, dump
+from bridge.core.trace import Trace, read_trace
 from bridge.store import schema
-from bridge.store.database import insert, insert_new
+from bridge.store.database import insert_new, to_json
 
 _REGISTERS: TypeAdapter[Registers] = TypeAdapter(Registers)
 
@@ -23,6 +25,10 @@ _events, _cases = schema.events.c, schema.cases.c
 _CASE = select(schema.cases).where(_cases.id == bindparam("name"))
 _LOCKED_CASE = _CASE.with_for_update()
 _SAVE = update(schema.cases).where(_cases.id == bindparam("name"))
+_WORDS = (
+    update(schema.cases).where(and_(_cases.id == bindparam("name"), _cases.erased.is_not(None))).values(erased=None)
+)
+_TRACES = select(_cases.id, _cases.trace).where(_cases.id.in_(bindparam("names", expanding=True)))
 _VERDICT = (
     update(schema.events)
     .where(and_(_events.source == bindparam("p_source"), _events.id == bindparam("p_id")))
@@ -54,7 +60,7 @@ def lock_case(connection: Connection, name: str) -> Case:
     """Load a case, making it if it is new; nobody else changes it until this transaction ends."""
     row = connection.execute(_LOCKED_CASE, {"name": name}).first()
     if row is None:
-        blank = {"id": name, "standing": Standing.OPEN.value, "registers": _dump(Registers())}
+        blank = {"id": name, "standing": Standing.OPEN.value, "registers": dump_registers(Registers())}
         connection.execute(insert_new(connection, schema.cases), blank)
         row = connection.execute(_LOCKED_CASE, {"name": name}).one()
     return _case(row)
@@ -72,12 +78,13 @@ def _case(row: Any) -> Case:
     return Case(row.id, registers, Standing(row.standing), row.revision, row.worded, expires)
 
 
-def _dump(registers: Registers) -> str:
+def dump_registers(registers: Registers) -> str:
+    """Write the memory of a case for its column."""
     return _REGISTERS.dump_json(registers, exclude_none=True).decode()
 
 
-def save_case(connection: Connection, after: Case, now: datetime) -> None:
-    """Write a case back."""
+def save_case(connection: Connection, after: Case, now: datetime, trace: Trace | None = None) -> None:
+    """Write a case back; ``trace`` is that of the event that changed it, if it is known."""
     alert = after.registers.alert
     opened = after.registers.first
     values: dict[str, Any] = {
@@ -88,12 +95,26 @@ def save_case(connection: Connection, after: Case, now: datetime) -> None:
         "headline": contents.one_line(alert.info[0].headline or alert.info[0].description)[:200] if alert else "",
         "revision": after.revision,
         "worded": after.worded,
-        "registers": _dump(after.registers),
+        "registers": dump_registers(after.registers),
         "expires": after.expires.timestamp() if after.expires else None,
         "opened": opened.time.timestamp() if opened else 0.0,
         "changed": now.timestamp(),
+        "erased": None,
     }
+    if trace:
+        values["trace"] = to_json(trace.headers)
     connection.execute(_SAVE, values)
+
+
+def note_words(connection: Connection, name: str) -> None:
+    """An event that changed nothing was kept with its words: what was erased before is to be erased once more."""
+    connection.execute(_WORDS, {"name": name})
+
+
+def traces(connection: Connection, names: Iterable[str]) -> dict[str, Trace | None]:
+    """Find the traces that the latest changes of cases belong to."""
+    rows = connection.execute(_TRACES, {"names": list(names)})
+    return {name: read_trace(json.loads(trace)) if trace else None for name, trace in rows}
 
 
 def expired_cases(connection: Connection, now: float) -> Sequence[str]:
@@ -103,9 +124,10 @@ def expired_cases(connection: Connection, now: float) -> Sequence[str]:
     return connection.scalars(select(table.c.id).where(late).limit(100)).all()
 
 
-def open_cases(connection: Connection) -> Sequence[str]:
-    """Name all open cases."""
-    return connection.scalars(select(schema.cases.c.id).where(schema.cases.c.standing == Standing.OPEN.value)).all()
+def judged_otherwise(connection: Connection, policy: str) -> Sequence[str]:
+    """Name the open cases that were judged by another policy than this one."""
+    stale = and_(_cases.standing == Standing.OPEN.value, _cases.policy != policy)
+    return connection.scalars(select(_cases.id).where(stale)).all()
 
 
 def latest_time(connection: Connection, name: str) -> datetime | None:
@@ -117,12 +139,6 @@ def latest_time(connection: Connection, name: str) -> datetime | None:
 def fact(connection: Connection, name: str) -> str:
     """Look up a small fact about the whole bridge."""
     return connection.scalar(select(schema.facts.c.value).where(schema.facts.c.name == name)) or ""
-
-
-def note_fact(connection: Connection, name: str, value: str) -> None:
-    """Keep a small fact about the whole bridge."""
-    statement = insert(connection.dialect.name, schema.facts).values(name=name, value=value)
-    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
 
 
 def instance_name(connection: Connection) -> str:

@@ -9,25 +9,45 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+import asyncpg  # type: ignore[import-untyped]
+from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from bridge.core.errors import BridgeError, InvalidInput, StoreUnavailable
 
-__all__ = ["Connection", "Database", "insert", "insert_new", "make_folder", "read_url", "to_json"]
+__all__ = [
+    "Connection",
+    "Database",
+    "Line",
+    "Prepared",
+    "check_there",
+    "insert",
+    "insert_new",
+    "make_folder",
+    "read_url",
+    "to_json",
+]
 
 BUSY_TIMEOUT = 10  # seconds that SQLite waits for another process's write
+FROZEN = 15  # seconds that a PostgreSQL transaction may stand still between two statements
+BELL = "burgernet_bridge"  # the PostgreSQL channel on which processes ring for each other
+_PROCESS = token_hex(4)  # whoever rings need not hear it
+_NOW = select(func.extract("epoch", func.clock_timestamp()))
+_RING = select(func.pg_notify(BELL, _PROCESS))
 T = TypeVar("T")
 
 
@@ -38,33 +58,90 @@ class Database:
         self.url = read_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._way: _Sqlite | _Postgresql = _Sqlite(self.url) if self.is_sqlite else _Postgresql(self.url)
+        self._boot: float | None = None  # the database's time at nought of this process's monotonic clock
+
+    def clock(self) -> float:
+        """Give the time, in seconds since the epoch: the database's where many processes on many hosts share one."""
+        return time.time() if self._boot is None else self._boot + time.monotonic()
+
+    async def set_clock(self) -> None:
+        """Go by the database's clock; an embedded one has the machine's. May raise ``StoreUnavailable``."""
+        if not self.is_sqlite:
+            async with self.line(lambda: None) as line:
+                await line.set_clock()
 
     @property
     def path(self) -> Path | None:
         """Where the SQLite file is; ``None`` for PostgreSQL."""
         return Path(self.url.database or "") if self.is_sqlite else None
 
-    async def write(self, change: Callable[[Connection], T]) -> T:
-        """Run ``change`` in a transaction; it commits at the end, or not at all. May raise ``StoreUnavailable``."""
-        return await self._run(change, reads=False)
+    async def write(self, change: Callable[[Connection], T], *, ring: bool = False) -> T:
+        """Run ``change`` in a transaction; it commits at the end, or not at all. May raise ``StoreUnavailable``.
+
+        With ``ring`` the commit rings for the other processes, that they look at once.
+        """
+        ringing = ring and not self.is_sqlite
+        with _told():
+            return await self._way.run(_and_ring(change) if ringing else change, reads=False)
 
     async def read(self, look: Callable[[Connection], T]) -> T:
         """Run ``look`` in a transaction that only reads, on one snapshot. May raise ``StoreUnavailable``."""
-        return await self._run(look, reads=True)
+        with _told():
+            return await self._way.run(look, reads=True)
 
-    async def _run(self, function: Callable[[Connection], T], *, reads: bool) -> T:
-        try:
-            return await self._way.run(function, reads=reads)
-        except (DBAPIError, PoolTimeoutError, OSError) as error:
-            if _may_heal(error):
-                raise StoreUnavailable(f"the database did not answer: {_cause(error)}") from error
-            if isinstance(error, DBAPIError) and error.statement is None:  # it let nobody in
-                raise BridgeError(f"the database cannot be used: {_cause(error)}") from error
-            raise
+    @asynccontextmanager
+    async def line(self, on_ring: Callable[[], None]) -> AsyncIterator[Line]:
+        """Open a connection of its own to PostgreSQL, which hears the others' rings. May raise ``StoreUnavailable``."""
+        if isinstance(self._way, _Sqlite):
+            raise TypeError("an embedded store has one process, and nobody to ring")
+        with _told():
+            async with self._way.listening(on_ring) as connection:
+                yield Line(self, connection)
 
     async def close(self) -> None:
         """Give all connections back."""
         await self._way.close()
+
+
+class Line:
+    """One connection that stays: what it is asked fails when the way to the database is lost."""
+
+    def __init__(self, database: Database, connection: AsyncConnection) -> None:
+        self._database = database
+        self._connection = connection
+
+    async def write(self, change: Callable[[Connection], T]) -> T:
+        """Run ``change`` in a transaction on this very connection."""
+        async with self._connection.begin():
+            return await self._connection.run_sync(change)
+
+    async def set_clock(self) -> None:
+        """Set the process's clock by the database's. A step of the machine's own clock then changes nothing."""
+        asked = time.monotonic()
+        now = float(await self.write(lambda connection: connection.execute(_NOW).scalar_one()))
+        self._database._boot = now - (asked + time.monotonic()) / 2  # noqa: SLF001 - its own other half
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Make one error of everything that may heal by itself."""
+    try:
+        yield
+    except (DBAPIError, PoolTimeoutError, OSError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+        if _may_heal(error):
+            raise StoreUnavailable(f"the database did not answer: {_cause(error)}") from error
+        if isinstance(error, DBAPIError) and error.statement is None:  # it let nobody in
+            raise BridgeError(f"the database cannot be used: {_cause(error)}") from error
+        raise
+
+
+def _and_ring(change: Callable[[Connection], T]) -> Callable[[Connection], T]:
+    def both(connection: Connection) -> T:
+        result = change(connection)
+        connection.execute(_RING)
+        return result
+
+    return both
 
 
 class _Sqlite:
@@ -104,7 +181,8 @@ def _in_transaction(engine: Engine, function: Callable[[Connection], T], reads: 
 
 class _Postgresql:
     def __init__(self, url: URL) -> None:
-        settings = {"application_name": "burgernet-bridge"}
+        # A process that froze in a transaction must not hold its locks against the others for ever.
+        settings = {"application_name": "burgernet-bridge", "idle_in_transaction_session_timeout": str(FROZEN * 1000)}
         self._engine = create_async_engine(
             url,
             pool_size=5,
@@ -120,8 +198,48 @@ class _Postgresql:
             async with connection.begin():
                 return await connection.run_sync(function)
 
+    @asynccontextmanager
+    async def listening(self, on_ring: Callable[[], None]) -> AsyncIterator[AsyncConnection]:
+        """Hold a connection that hears rings; it is not used again afterwards."""
+
+        def hear(_connection: object, _process: int, _channel: str, ringer: str) -> None:
+            if ringer != _PROCESS:
+                on_ring()
+
+        async with self._engine.connect() as connection:
+            try:
+                driver: Any = (await connection.get_raw_connection()).driver_connection
+                await driver.add_listener(BELL, hear)
+                yield connection
+            finally:
+                await connection.invalidate()
+
     async def close(self) -> None:
         await self._engine.dispose()
+
+
+class Prepared:
+    """A statement for many rows, made once for each kind of database and then handed to its driver as it is.
+
+    SQLAlchemy looks at every value of every row on its way to the driver; what the dispatcher writes needs no looking
+    at. Each row has a value for every parameter of the statement.
+    """
+
+    def __init__(self, statement: Any) -> None:
+        self._statement = statement
+        self._made: dict[str, tuple[str, Callable[[Any], Any]]] = {}
+
+    def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Run it for all rows in one go; for none, not at all."""
+        if rows:
+            text, values_of = self._made.get(connection.dialect.name) or self._make(connection)
+            connection.exec_driver_sql(text, [values_of(row) for row in rows])
+
+    def _make(self, connection: Connection) -> tuple[str, Callable[[Any], Any]]:
+        compiled = self._statement.compile(dialect=connection.dialect)
+        made = str(compiled), itemgetter(*compiled.positiontup)
+        self._made[connection.dialect.name] = made
+        return made
 
 
 def insert(dialect: str, table: Table) -> Any:
@@ -154,6 +272,15 @@ def read_url(text: str) -> URL:
     return url.set(drivername=drivers[backend])
 
 
+def check_there(url: str) -> None:
+    """Raise ``BridgeError`` for a SQLite file that is not there: to open one would make it, and find it empty."""
+    found = read_url(url)
+    if found.get_backend_name() == "sqlite" and not (path := Path(found.database or "")).exists():
+        raise BridgeError(
+            f"there is no store at {path.absolute()}; has the bridge run here? store.url says where it is"
+        )
+
+
 def make_folder(url: URL) -> None:
     """Make the folder of a SQLite file; raise ``InvalidInput`` when it cannot be made."""
     folder = Path(url.database or "").parent
@@ -166,8 +293,10 @@ def make_folder(url: URL) -> None:
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # we begin transactions ourselves, as IMMEDIATE
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", f"busy_timeout={BUSY_TIMEOUT * 1000}"):
+    # The first holds for a new file only, and only before anything is written to it.
+    for pragma in ("auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
         cursor.execute(f"PRAGMA {pragma}")
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT * 1000}")
     cursor.close()
 
 
@@ -182,12 +311,13 @@ def _may_heal(error: Exception) -> bool:
     return isinstance(error, (OperationalError, InterfaceError)) or error.connection_invalidated or _retryable(error)
 
 
+_STOOD_STILL = "25P03"  # idle_in_transaction_session_timeout
 _RETRYABLE = ("40", "53", "55", "57", "08")  # SQLSTATE classes: conflict, resources, locks, shutdown, connection
 
 
 def _retryable(error: DBAPIError) -> bool:
     state = getattr(error.orig, "sqlstate", None) or getattr(getattr(error.orig, "__cause__", None), "sqlstate", None)
-    return isinstance(state, str) and state[:2] in _RETRYABLE
+    return isinstance(state, str) and (state[:2] in _RETRYABLE or state == _STOOD_STILL)
 
 
 def _cause(error: BaseException) -> str:

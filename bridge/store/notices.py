@@ -8,14 +8,20 @@ from sqlalchemy import Connection, delete, select
 
 from bridge.core.case import Case
 from bridge.core.planning import Judged
+from bridge.core.trace import Trace
 from bridge.store import schema
 from bridge.store.database import Database, to_json
 
 
-def keep_refusals(connection: Connection, after: Case, judged: Sequence[Judged], now: float) -> None:
+def keep_refusals(
+    connection: Connection, after: Case, judged: Sequence[Judged], now: float, trace: Trace | None = None
+) -> None:
     """Tell of every target that an alert does not go to."""
+    more = {"trace": trace.headers} if trace else {}
     rows = [
-        {"what": "refused", "body": to_json(_refusal(after, one, now))} for one in judged if not one.decision.allowed
+        {"what": "refused", "body": to_json(_refusal(after, one, now) | more)}
+        for one in judged
+        if not one.decision.allowed
     ]
     if rows:
         connection.execute(schema.notices.insert(), rows)

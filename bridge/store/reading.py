@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,10 +15,13 @@ from bridge.core.case import Standing
 from bridge.core.posting import Applied, Desired, Kind
 from bridge.core.rules import WORDS, Reason
 from bridge.store import schema
+from bridge.store.workers import DEAD
 
 __all__ = ["Gauges", "LeftBehind", "gauges", "status"]
 
 MOST_CASES = 50
+LATE = 10.0  # seconds after which what waits is called late
+_WAITING = frozenset({"pending", "retracting", "unknown"})
 MOST_POSTINGS = 200  # of one case, where no case is asked for
 
 _p = schema.postings.c
@@ -38,9 +41,9 @@ def status(connection: Connection, name: str | None = None, language: str = "nl"
     "postings": [{"target", "channel", "desired", "applied", "revision", "attempts", "error", "reason"}]}]}``.
     A posting's ``revision`` is the one that was last there, ``attempts`` counts the failures since the last success,
     and ``reason`` is in ``language`` (nl or en). Beside these a case has ``expired``, ``headline``, ``opened``,
-    ``changed`` (RFC 3339) and ``truncated`` (there are more postings; only where no case is asked for), and a posting
-    has ``settled`` (what should be there is there), ``reason_code``, ``rule``, ``verified_at`` and ``due``. An unknown
-    case gives no case.
+    ``changed``, ``erased`` (RFC 3339) and ``truncated`` (there are more postings; only where no case is asked for),
+    and a posting has ``settled`` (what should be there is there), ``reason_code``, ``rule``, ``verified_at`` and
+    ``due``. An unknown case gives no case.
     """
     table = select(schema.cases)
     if name is not None:
@@ -64,6 +67,7 @@ def _case(connection: Connection, row: Any, language: str, most: int | None) -> 
         "headline": row.headline,
         "opened": _time(row.opened),
         "changed": _time(row.changed),
+        "erased": _time(row.erased),
         "truncated": most is not None and len(found) > most,
         "postings": sorted(found[:most], key=lambda one: str(one["target"])),
     }
@@ -173,33 +177,57 @@ class LeftBehind:
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """Postings of one channel that wait: ``seconds``: for how long the oldest has been wanted otherwise."""
+
+    channel: str
+    state: str  # pending, retracting or unknown
+    postings: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Gauges:
     """How things stand now. History does not count: only open cases, and what is still to be done."""
 
     postings: Mapping[tuple[str, str], int]  # (channel, state) -> how many; the states are those of ``_state``
     due: Mapping[str, int]  # channel -> how many wait for a step that could start now
+    late: Sequence[Late]  # what has been waiting for more than ``LATE`` seconds, the oldest first
     oldest_left_behind: LeftBehind | None
     outcome_wanted: int  # expired cases: nobody has said how they ended
     notices: int  # delivery results that are still to be told
+    workers: Mapping[str, int]  # role -> how many processes that share the database have it
 
 
 def gauges(connection: Connection, now: float) -> Gauges:
     """Read the gauges; ``now`` in seconds since the epoch. Every query follows an index past the history."""
     postings: Counter[tuple[str, str]] = Counter()
     due: Counter[str] = Counter()
+    since: dict[tuple[str, str], float] = {}
     for query in (_of_open_cases(now), _unsettled(now)):
-        for channel, state, number, waiting in connection.execute(query):
+        for channel, state, number, waiting, oldest in connection.execute(query):
             postings[channel, state] += number
             due[channel] += waiting
-    expired = select(func.count()).where(_c.standing == Standing.EXPIRED.value)
+            if state in _WAITING and oldest is not None:
+                since[channel, state] = min(oldest, since.get((channel, state), oldest))
+    late = [Late(*key, postings[key], now - oldest) for key, oldest in since.items() if now - oldest > LATE]
+    # Once its words are erased, nobody can be told any more how a case ended.
+    expired = select(func.count()).where(_c.standing == Standing.EXPIRED.value, schema.ERASABLE)
     notices = select(func.count()).select_from(schema.notices)
     return Gauges(
         postings=postings,
         due=due,
+        late=sorted(late, key=lambda one: one.seconds, reverse=True),
         oldest_left_behind=_oldest_left_behind(connection, now),
         outcome_wanted=connection.scalar(expired) or 0,
         notices=connection.scalar(notices) or 0,
+        workers=_workers(connection, now),
     )
+
+
+def _workers(connection: Connection, now: float) -> Counter[str]:
+    alive = select(schema.workers.c.roles).where(schema.workers.c.seen >= now - DEAD)
+    return Counter(role for roles in connection.scalars(alive) for role in roles.split(","))
 
 
 def _state() -> Any:
@@ -221,7 +249,8 @@ def _state() -> Any:
 def _count(now: float, *conditions: Any) -> Any:
     state = _state().label("state")
     waiting = func.sum(case((_p.due <= now, 1), else_=0))
-    return select(_p.channel, state, func.count(), waiting).where(*conditions).group_by(_p.channel, state)
+    oldest = func.min(case((_p.due.is_not(None), _p.desired_at)))  # what was given up waits for nothing
+    return select(_p.channel, state, func.count(), waiting, oldest).where(*conditions).group_by(_p.channel, state)
 
 
 def _open_cases() -> Any:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, insert, null, update
 
 from bridge.core.content import Content
 from bridge.core.errors import AdapterError, PermanentError, TransientError
@@ -24,7 +25,7 @@ from bridge.core.posting import (
 )
 from bridge.core.retry import After, Done
 from bridge.store import schema
-from bridge.store.database import to_json
+from bridge.store.database import Prepared, to_json
 from bridge.store.wishes import LATER, NORMAL, URGENT
 
 _postings = schema.postings
@@ -37,7 +38,7 @@ WORK = (
 )
 _FIRST = len(WORK)
 
-CLAIM = (
+CLAIM = Prepared(
     update(_postings)
     .where(_t.id == bindparam("p_id"))
     .values(
@@ -49,11 +50,11 @@ CLAIM = (
         doing_since=bindparam("p_since"),
     )
 )
-RESULT = (
+RESULT = Prepared(
     update(_postings)
     .where(_t.id == bindparam("p_id"))
     .values(
-        claim=None,
+        claim=null(),
         due=bindparam("p_due"),
         priority=bindparam("p_priority"),
         applied_at=bindparam("p_applied_at"),
@@ -61,6 +62,9 @@ RESULT = (
         **{column.name: bindparam(f"p_{column.name}") for column in STATE[_DESIRED_HALF:]},
     )
 )
+_JOURNAL = ("posting", "at", "step", "revision", "result", "error", "seconds")
+JOURNAL = Prepared(insert(schema.journal).values({name: bindparam(name) for name in _JOURNAL}))
+NOTICE = Prepared(insert(schema.notices).values({name: bindparam(name) for name in ("what", "body")}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,15 @@ def state_of(row: Any) -> State:
     values[0], values[5] = Desired(values[0]), Applied(values[5])
     values[-1] = json.loads(values[-1]) if values[-1] else None
     return State(*values)
+
+
+def state_in(row: Mapping[str, Any]) -> State:
+    """Read the two halves of a posting from a row of the whole table."""
+    values = {column.name: row[column.name] for column in STATE}
+    handle = json.loads(values["handle"]) if values["handle"] else None
+    return State(
+        **values | {"desired": Desired(values["desired"]), "applied": Applied(values["applied"]), "handle": handle}
+    )
 
 
 def claim_row(work: Work) -> dict[str, Any]:
@@ -175,6 +188,13 @@ def what_to_tell(work: Work, done: Done, then: After) -> str | None:
     """Name what the status exchange is told of a step: a change, or a first or final failure; not a renewal."""
     if isinstance(done.result, AdapterError):
         return "failed" if then.state.attempts == 1 or then.due is None else None
+    return what_changed(work, done)
+
+
+def what_changed(work: Work, done: Done) -> str | None:
+    """Name what a step changed at a target: ``applied``, ``retracted``, or nothing (a failure, a look, a renewal)."""
+    if isinstance(done.result, AdapterError):
+        return None
     if done.step is Step.RETRACT:
         return "retracted"
     if done.step in (Step.PUBLISH, Step.UPDATE) and work.state.applied_content != done.content_id:
@@ -184,6 +204,7 @@ def what_to_tell(work: Work, done: Done, then: After) -> str | None:
 
 def notice_of(work: Work, done: Done, state: State, now: float) -> dict[str, Any]:
     """Write what the status exchange is told."""
+    trace = work.posting.trace
     return {
         "case": work.posting.case,
         "target": work.posting.target.id,
@@ -192,4 +213,5 @@ def notice_of(work: Work, done: Done, state: State, now: float) -> dict[str, Any
         "revision": state.applied_revision,
         "error": state.error,
         "at": now,
+        **({"trace": trace.headers} if trace else {}),
     }

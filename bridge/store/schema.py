@@ -42,7 +42,7 @@ def _time(name: str, *, nullable: bool = False) -> Column[float]:
     return Column(name, Double, nullable=nullable, default=None if nullable else 0.0)
 
 
-# Every event that was ever accepted, as it came, with what it did.
+# Every event that was ever accepted, with what it did; as it came, until its case is erased.
 events = Table(
     "events",
     metadata,
@@ -68,13 +68,21 @@ cases = Table(
     _number("revision"),
     _number("worded"),
     _number("plan"),  # counts the times the targets were judged
+    _text("policy", 64, server_default=""),  # the digest of what they were judged by last
+    Column("planned", Integer, nullable=True),  # so many targets were judged by now; nothing: all of them
     _text("registers"),
     _time("expires", nullable=True),
     _time("opened"),
     _time("changed"),
+    _time("erased", nullable=True),  # when its words were erased; nothing has come in since
+    Column("trace", Text, nullable=True),  # JSON: where in a trace the latest change belongs
 )
 Index("ix_cases_standing_expires", cases.c.standing, cases.c.expires)
 Index("ix_cases_changed", cases.c.changed)
+_unfinished = cases.c.planned.is_not(None)
+Index("ix_cases_planned", cases.c.planned, sqlite_where=_unfinished, postgresql_where=_unfinished)
+ERASABLE = text("standing <> 'open' AND erased IS NULL")
+Index("ix_cases_erasable", cases.c.changed, sqlite_where=ERASABLE, postgresql_where=ERASABLE)
 
 # What is shown, each thing once: 100,000 postings with the same words share one row.
 contents = Table("contents", metadata, Column("id", String(64), primary_key=True), _text("case_id", 255), _text("body"))
@@ -220,5 +228,24 @@ notices = Table(
     _text("body"),
 )
 
-# Small facts about the whole bridge, for instance the digest of the rules that open cases were judged by.
+# Targets that an operator keeps a case off, whatever is posted there, now or later.
+holds = Table(
+    "holds",
+    metadata,
+    Column("case_id", String(255), primary_key=True),
+    Column("target", String(100), primary_key=True),
+)
+
+# The processes that share a PostgreSQL, by the database's clock. An embedded store has none.
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    _text("roles", 64),
+    _text("version", 32),
+    _time("since"),
+    _time("seen"),
+)
+
+# Small facts about the whole bridge, for instance its name.
 facts = Table("facts", metadata, Column("name", String(64), primary_key=True), _text("value"))

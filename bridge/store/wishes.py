@@ -24,21 +24,30 @@ URGENT, NORMAL, LATER = 0, 1, 2  # endings and retractions; publications and upd
 _p, _c = schema.postings.c, schema.cases.c
 _EXISTING = select(
     *(_p.id, _p.desired, _p.content, _p.revision, _p.reason),
-    *(_p.applied, _p.applied_photo, _p.carried, _p.claim, _p.held),
+    *(_p.applied, _p.applied_photo, _p.carried, _p.claim, _p.held, _p.photo),
 ).where(_p.case_id == bindparam("name"))
-_NEXT_PLAN = update(schema.cases).where(_c.id == bindparam("name")).values(plan=_c.plan + 1)
+_EXISTING_OF = _EXISTING.where(_p.id.in_(bindparam("ids", expanding=True)))
+_HELD = select(schema.holds.c.target).where(schema.holds.c.case_id == bindparam("name"))
+_NEXT_PLAN = (
+    update(schema.cases)
+    .where(_c.id == bindparam("name"))
+    .values(plan=_c.plan + bindparam("p_first"), planned=bindparam("p_planned"), policy=bindparam("p_policy"))
+)
+_KNOWN_TARGETS = select(schema.targets.c.id).where(schema.targets.c.id.in_(bindparam("ids", expanding=True)))
 _PLAN = select(_c.plan).where(_c.id == bindparam("name"))
 
 
-def existing_postings(connection: Connection, name: str) -> dict[str, Existing]:
-    """Load what a plan must know of a case's postings."""
-    rows = connection.execute(_EXISTING, {"name": name})
-    return {
-        row[0]: Existing(
-            Desired(row[1]), row[2], row[3], row[4], Applied(row[5]), row[6], row[7], row[8] is not None, row[9]
-        )
-        for row in rows
-    }
+def existing_postings(connection: Connection, name: str, ids: Sequence[str] | None = None) -> dict[str, Existing]:
+    """Load what a plan must know of a case's postings, all or some."""
+    asked = (_EXISTING, {"name": name}) if ids is None else (_EXISTING_OF, {"name": name, "ids": ids})
+    return {row[0]: _existing(row) for row in connection.execute(*asked)}
+
+
+def _existing(row: Any) -> Existing:
+    _, desired, content, revision, reason, applied, applied_photo, carried, claim, held, photo = row
+    in_flight = claim is not None
+    there = Applied(applied)
+    return Existing(Desired(desired), content, revision, reason, there, applied_photo, carried, in_flight, held, photo)
 
 
 def start_anew(connection: Connection, name: str) -> None:
@@ -142,6 +151,16 @@ def hold_posting(connection: Connection, name: str, target: str, now: float) -> 
     return connection.execute(changed.values(desired_at=now, due=_due_now(now), priority=URGENT)).rowcount
 
 
+def keep_hold(connection: Connection, name: str, target: str) -> None:
+    """Remember that a case is to stay off a target: it may move, or be allowed only later."""
+    connection.execute(insert_new(connection, schema.holds), {"case_id": name, "target": target})
+
+
+def held_targets(connection: Connection, name: str) -> frozenset[str]:
+    """Name the targets that an operator keeps a case off."""
+    return frozenset(connection.scalars(_HELD, {"name": name}))
+
+
 def groups(connection: Connection, name: str) -> list[Group]:
     """Find the kinds, channels and languages of a case's postings, and what the refused ones were told."""
     t = schema.postings.c
@@ -212,16 +231,43 @@ def _keep_contents(connection: Connection, name: str, made: Iterable[tuple[str, 
 
 
 def _keep_targets(connection: Connection, wanted: Sequence[Target]) -> None:
-    rows = [{"id": target.digest, "name": target.id, "body": target.model_dump_json()} for target in wanted]
+    if not wanted:
+        return
+    known = set(connection.scalars(_KNOWN_TARGETS, {"ids": [target.digest for target in wanted]}))
+    new = (target for target in wanted if target.digest not in known)
+    rows = [{"id": target.digest, "name": target.id, "body": target.model_dump_json()} for target in new]
     if rows:
         connection.execute(insert_new(connection, schema.targets), rows)
 
 
+def unfinished_plans(connection: Connection) -> Sequence[str]:
+    """Name cases of which some targets are still to be judged."""
+    return connection.scalars(select(_c.id).where(_c.planned.is_not(None)).limit(100)).all()
+
+
+def planned_so_far(connection: Connection, name: str, policy: str) -> int | None:
+    """Tell how many targets of a case have been judged by a policy (its digest); ``None``: all of them.
+
+    What another policy judged counts for nothing: its targets stood in another order.
+    """
+    row = connection.execute(select(_c.planned, _c.policy).where(_c.id == name)).one()
+    return row.planned if row.planned is None or row.policy == policy else 0
+
+
+def shown_postings(connection: Connection, name: str) -> Sequence[str]:
+    """Name the postings of a case that are to be shown."""
+    return connection.scalars(select(_p.id).where(_p.case_id == name, _p.desired == Desired.SHOWN.value)).all()
+
+
+def note_planned(connection: Connection, name: str, policy: str, planned: int | None, *, first: bool) -> None:
+    """Note how many targets a policy has judged (``None``: all), and that a look begins where it is the first."""
+    connection.execute(_NEXT_PLAN, {"name": name, "p_policy": policy, "p_first": int(first), "p_planned": planned})
+
+
 def keep_decisions(connection: Connection, after: Case, judged: Sequence[Judged], now: float) -> None:
-    """Store every decision of one look at the targets, with its reason."""
+    """Store the decisions of one look at the targets, with their reasons."""
     if not judged:
         return
-    connection.execute(_NEXT_PLAN, {"name": after.id})
     plan = connection.scalar(_PLAN, {"name": after.id})
     words: dict[tuple[str, str, str], str] = {}  # few reasons, many targets
     rows = [
@@ -253,5 +299,6 @@ def _words(decision: Decision, known: dict[tuple[str, str, str], str]) -> str:
 def stop_waiting(connection: Connection, name: str, now: float) -> None:
     """What waited for a photo goes now, with it or without."""
     t = schema.postings.c
-    waiting = and_(t.case_id == name, t.applied == "none", t.claim.is_(None), t.attempts == 0, t.due > now)
+    gap = and_(t.desired == Desired.SHOWN.value, t.applied != Applied.UNKNOWN.value, t.applied_content != t.content)
+    waiting = and_(t.case_id == name, gap, t.claim.is_(None), t.attempts == 0, t.due > now)
     connection.execute(update(schema.postings).where(waiting).values(due=now))

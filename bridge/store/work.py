@@ -29,10 +29,12 @@ from bridge.core.posting import (
 )
 from bridge.core.retry import Done, Timing, after, due_for_renewal
 from bridge.core.target import Target
-from bridge.store import schema
+from bridge.store import cases, schema
 from bridge.store.database import Database, to_json
 from bridge.store.rows import (
     CLAIM,
+    JOURNAL,
+    NOTICE,
     RESULT,
     STATE,
     WORK,
@@ -98,6 +100,7 @@ class WorkStore:
         worker: str,
         tell: bool,
         random: Random,
+        traced: bool = False,
     ) -> None:
         self._database = database
         self._adapters = adapters
@@ -106,6 +109,7 @@ class WorkStore:
         self._worker = worker
         self._tell = tell
         self._random = random
+        self._traced = traced
         self._waiting = _waiting(adapters)
         self._contents: dict[str, Content] = {}
         self._targets: dict[str, Target] = {}
@@ -140,8 +144,10 @@ class WorkStore:
             work += mine
             more = more or passed
         if work:
-            connection.execute(CLAIM, [claim_row(one) for one in work])
-        return Turn([self._equip(connection, one, now) for one in work], more)
+            CLAIM.run(connection, [claim_row(one) for one in work])
+            work = _in_traces(connection, work) if self._traced else work
+        sendable: dict[str, Content] = {}
+        return Turn([self._equip(connection, one, now, sendable) for one in work], more)
 
     def _claim(
         self, connection: Connection, offer: Slots, waiting: Container[tuple[str, int]], now: float
@@ -220,8 +226,8 @@ class WorkStore:
         then = after(state, done, can, self._timing, now, self._random.random())
         if done.step in (Step.OBSERVE, Step.FIND, Step.RETRACT):
             then = replace(then, due=now)  # looking and taking away again harms nobody
-        connection.execute(RESULT, result_row(row.id, then, can, row.doing_since, row.verified_at))
-        connection.execute(schema.journal.insert(), journal_row(row.id, now, done, state.revision, 0.0))
+        RESULT.run(connection, [result_row(row.id, then, can, row.doing_since, row.verified_at)])
+        JOURNAL.run(connection, [journal_row(row.id, now, done, state.revision, 0.0)])
 
     def _sent(self, connection: Connection, row: Any) -> Content:
         """Give what a lost worker was sending: its photo and its lease may be out there."""
@@ -249,11 +255,9 @@ class WorkStore:
                 self._spare_target(connection, row, then.due)
             if self._tell and (what := what_to_tell(work, done, then)):
                 notices.append({"what": what, "body": to_json(notice_of(work, done, then.state, now))})
-        for table, values in ((schema.journal, journal), (schema.notices, notices)):
-            if values:
-                connection.execute(table.insert(), values)
-        if results:
-            connection.execute(RESULT, results)
+        JOURNAL.run(connection, journal)
+        NOTICE.run(connection, notices)
+        RESULT.run(connection, results)
 
     def _fenced(self, connection: Connection, row: Any, done: Done, now: float) -> None:
         """A step outlived its lease and someone else went on: what it did must be looked at, not forgotten."""
@@ -268,17 +272,19 @@ class WorkStore:
         others = and_(_t.target_row == row.target_row, _t.claim.is_(None), _t.due < until, _t.priority > URGENT)
         connection.execute(update(_postings).where(others, _t.id != row.id).values(due=until))
 
-    def _equip(self, connection: Connection, work: Work, now: float) -> Work:
-        """Give a claimed step what it sends or looks for."""
+    def _equip(self, connection: Connection, work: Work, now: float, sendable: dict[str, Content]) -> Work:
+        """Give a claimed step what it sends or looks for; what many send alike is made once a turn."""
         if not work.content_id:
             return work
         content = self._content(connection, work.content_id)
         if work.step in (Step.PUBLISH, Step.UPDATE):
-            until = datetime.fromtimestamp(self._until(work.content_id, now), UTC)
             leased = self._adapters[work.posting.target.adapter].leased
-            photo = self._photo(connection, content.photo)
-            content = replace(content, photo=photo, valid_until=until if leased else None)
-            return replace(work, content=content, posting=self._in_doubt(connection, work))
+            key = f"{work.content_id}/{leased}"
+            if key not in sendable:
+                until = datetime.fromtimestamp(self._until(work.content_id, now), UTC)
+                photo = self._photo(connection, content.photo)
+                sendable[key] = replace(content, photo=photo, valid_until=until if leased else None)
+            return replace(work, content=sendable[key], posting=self._in_doubt(connection, work))
         sought = replace(work.posting, attempted=content, attempted_at=datetime.fromtimestamp(work.since, UTC))
         return replace(work, content=content, posting=sought)
 
@@ -313,6 +319,12 @@ class WorkStore:
         if name not in self._targets:
             self._targets[name] = self._find_target(name, lambda: connection.scalar(_TARGET, {"name": name}) or "")
         return self._targets[name]
+
+
+def _in_traces(connection: Connection, work: Sequence[Work]) -> list[Work]:
+    """Put steps into the traces of the events that caused them, however long ago that was."""
+    traces = cases.traces(connection, {one.posting.case for one in work})
+    return [replace(one, posting=replace(one.posting, trace=traces.get(one.posting.case))) for one in work]
 
 
 def _waiting(adapters: Iterable[str]) -> Any:

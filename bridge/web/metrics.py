@@ -44,6 +44,7 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self.registry,
         )
+        self._erased = self._counter("erased_rows", "Rows that were erased after the retention period", "what")
         self._parts = self._gauge("parts_ready", "Whether a part of the bridge is ready (1) or not (0)", "part")
         self._postings = self._gauge("postings", "Postings of open cases, and unsettled ones", "channel", "state")
         self._due = self._gauge("due_postings", "Postings that wait for a step that could start now", "channel")
@@ -52,6 +53,8 @@ class Metrics:
         )
         self._outcomes = self._gauge("outcome_wanted_cases", "Expired cases of which nobody has said how they ended")
         self._notices = self._gauge("waiting_notices", "Delivery results that are still to be told to the broker")
+        self._workers = self._gauge("workers", "Processes that share the database and are alive, by role", "role")
+        self._spans_dropped = self._counter("trace_spans_dropped", "Spans that were not exported")
         self._age = self._gauge("figures_age_seconds", "Age of the figures that come from the store; NaN: none yet")
 
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
@@ -75,6 +78,14 @@ class Metrics:
         self._steps.labels(work.channel, work.step.value, result_word(finished.done)).inc()
         self._seconds.labels(work.channel, work.step.value).observe(finished.seconds)
 
+    def erased(self, what: str, rows: int) -> None:
+        """Count rows that were erased, by their table."""
+        self._erased.labels(what).inc(rows)
+
+    def spans_dropped(self, number: int) -> None:
+        """Count spans that were lost; from any thread."""
+        self._spans_dropped.inc(number)
+
     def part(self, name: str, *, ready: bool) -> None:
         """Note whether a part is ready."""
         self._parts.labels(name).set(ready)
@@ -93,6 +104,9 @@ class Metrics:
         self._overdue.set(found.oldest_left_behind.seconds if found.oldest_left_behind else 0.0)
         self._outcomes.set(found.outcome_wanted)
         self._notices.set(found.notices)
+        self._workers.clear()
+        for role, number in found.workers.items():
+            self._workers.labels(role).set(number)
 
 
 class Figures:
@@ -107,14 +121,14 @@ class Figures:
         self._taken = float("nan")
         self._found: Gauges | None = None
 
-    async def latest(self) -> tuple[Gauges | None, float]:
+    async def latest(self, patience: float | None = None) -> tuple[Gauges | None, float]:
         """Give the gauges and their age in seconds, after at most ``patience`` seconds; never raises."""
         if self._reading is None and time.monotonic() - self._asked >= self._max_age:
             self._asked = time.monotonic()
-            look = self._database.read(lambda connection: gauges(connection, time.time()))
+            look = self._database.read(lambda connection: gauges(connection, self._database.clock()))
             self._reading = asyncio.ensure_future(look)
         if self._reading is not None:
-            await asyncio.wait({self._reading}, timeout=self._patience)
+            await asyncio.wait({self._reading}, timeout=self._patience if patience is None else patience)
             self._take()
         return self._found, time.monotonic() - self._taken
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Protocol, runtime_checkable
 
 import structlog
@@ -12,14 +13,16 @@ from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
 from bridge.core.errors import InvalidInput
+from bridge.core.ports import Part
 from bridge.logs import mask
 from bridge.settings import WebSettings
 from bridge.store.database import Database
 from bridge.web.metrics import Figures, Metrics
 from bridge.web.page import choose_language, home_page
 
-STUCK_AFTER = 30.0  # seconds without a turn of the dispatcher
+STUCK_AFTER = 90.0  # seconds without a turn of the dispatcher: longer than it may wait for the database (10 + 60)
 SHUTDOWN = 2.0  # seconds that open requests get when the server stops
+GLANCE = 0.2  # seconds that a question after readiness waits for the figures
 KEEP_ALIVE = 15.0  # seconds that an idle connection stays open
 
 HEADERS = {
@@ -33,15 +36,6 @@ HEADERS = {
 }
 
 log = structlog.get_logger()
-
-
-class Part(Protocol):
-    """A part of the bridge, as far as this site knows it."""
-
-    @property
-    def not_ready(self) -> str | None:
-        """Say why it is not ready; ``None``: it is."""
-        ...
 
 
 @runtime_checkable
@@ -96,8 +90,12 @@ class _Site:
         return web.json_response({"status": "ok"})
 
     async def readiness(self, _request: web.Request) -> web.Response:
+        """Ready, or why not; and what is late, which is no reason to be started again."""
         reasons = {name: mask(part.not_ready) for name, part in self._parts.items() if part.not_ready}
-        return web.json_response({"ready": not reasons, "parts": reasons}, status=503 if reasons else 200)
+        figures, _ = await self._figures.latest(GLANCE)
+        late = [{**asdict(one), "seconds": round(one.seconds)} for one in figures.late] if figures else []
+        told = {"ready": not reasons, "parts": reasons, "late": late}
+        return web.json_response(told, status=503 if reasons else 200)
 
     async def metrics(self, request: web.Request) -> web.Response:
         self._metrics.figures(*await self._figures.latest())

@@ -57,6 +57,11 @@ class Postgres(Server):
         self.daemon.end(signal.SIGINT)  # "fast": sessions are ended, not waited for
 
     @property
+    def owner(self) -> int | None:
+        """The user id that the server runs under; ``None``: ours."""
+        return self._user.pw_uid if self._user else None
+
+    @property
     def _programs(self) -> Path | None:
         """The directory of initdb, postgres and psql: the newest of Debian's and Red Hat's, else on the PATH."""
         packaged = [*Path("/usr/lib/postgresql").glob("*/bin"), *Path("/usr").glob("pgsql-*/bin")]

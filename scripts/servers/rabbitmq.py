@@ -1,17 +1,16 @@
 """RabbitMQ, next to any other RabbitMQ on the machine."""
 # ruff: noqa: D102, S603
-# The methods do what Server says of them, and run the server's own programs.
+# The methods do what Server says of them; rabbitmqctl is the broker's own.
 
 from __future__ import annotations
 
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
 
 from servers.base import Server
 from servers.daemon import Daemon
-from servers.tools import LOOPBACK, PATH, State, accepts, speaks_amqp
+from servers.tools import LOOPBACK, PATH, ServerError, State, accepts, speaks_amqp
 
 
 class RabbitMQ(Server):
@@ -57,11 +56,21 @@ class RabbitMQ(Server):
         super().down()
         self._epmd.end(signal.SIGTERM)
 
-    def control(self, arguments: Sequence[str]) -> int:
-        """Run ``rabbitmqctl`` on our broker, for instance to make users; give its exit code."""
-        program = shutil.which("/usr/lib/rabbitmq/bin/rabbitmqctl") or shutil.which("rabbitmqctl", path=PATH)
-        command = [str(program), "--timeout", "30", *arguments]
-        return subprocess.run(command, env=self._environment(), cwd=self._place, check=False, timeout=60).returncode
+    def control(self, *words: str) -> None:
+        """Run ``rabbitmqctl`` on this broker; raise ``ServerError`` when it refuses."""
+        control = shutil.which("/usr/lib/rabbitmq/bin/rabbitmqctl") or str(shutil.which("rabbitmqctl", path=PATH))
+        done = subprocess.run(
+            [control, *words],
+            check=False,
+            env=self._environment(),
+            cwd=self._place,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=180,
+        )
+        if done.returncode:
+            raise ServerError(f"rabbitmqctl {' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}")
 
     @property
     def _program(self) -> str | None:

@@ -24,6 +24,7 @@ from bridge.core.content import Content, Phase, Photo
 from bridge.core.errors import InvalidInput, OutcomeUnknown, PermanentError, TransientError
 from bridge.core.posting import Observation, Posting, Receipt
 from bridge.core.target import Owner, OwnerKind, Sign, Target
+from bridge.core.trace import Trace
 from bridge.simulators.board import BoardSimulator, Faults
 from tests.contract.adapter_contract import HOSTILE_TEXTS, OPENING, AdapterContract
 
@@ -377,6 +378,19 @@ async def test_every_verb_is_signed(adapter: HttpSign, recorder: Recorder) -> No
     assert [verb for verb, *_ in recorder.requests] == ["PUT", "GET", "DELETE", "GET"]
     for _, _, headers, body in recorder.requests:
         Webhook(SECRET).verify(body, headers, json_parse=False)
+
+
+@pytest.mark.parametrize("secret", [SECRET, None])
+async def test_every_verb_goes_on_in_its_trace(adapter: HttpSign, recorder: Recorder, secret: str | None) -> None:
+    """PUT, GET and DELETE carry the place of the step in its trace, signed or not; without a trace they carry none."""
+    trace = Trace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "rojo=1")
+    plain = a_posting(recorder.url, secret)
+    recorder.answer = lambda: web.json_response({"text": OPENING})
+    for posting in (replace(plain, trace=trace), plain):
+        for verb in ("PUT", "GET", "DELETE"):
+            await step(verb, adapter, posting)
+    sent = [(headers.get("traceparent"), headers.get("tracestate")) for _, _, headers, _ in recorder.requests]
+    assert sent == [(trace.parent, trace.state)] * 3 + [(None, None)] * 3
 
 
 async def test_the_same_message_has_the_same_id(adapter: HttpSign, recorder: Recorder) -> None:

@@ -82,6 +82,7 @@ class Bench:
         self.targets: list[dict[str, Any]] = []
         self.bridges: list[Running] = []
         self.answers: list[Answer] = []
+        self.before: tuple[str, ...] = ()  # words before the bridge's own
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
         self.environment |= {"FB_TOKEN": TOKEN, "BOARD_SECRET": SECRET}
         self.settings: dict[str, dict[str, Any]] = {
@@ -164,13 +165,16 @@ class Bench:
         file.write_text(yaml.safe_dump({**self.settings, "targets": "targets.json"}))
         return file
 
-    async def start(self, *, ready: bool = True) -> Running:
-        """Start a bridge, and wait until it is ready."""
+    async def start(self, *roles: str, ready: bool = True) -> Running:
+        """Start a bridge, or only some of its roles, and wait until it is ready."""
         self.write()
         log = self.folder / f"bridge-{len(self.bridges)}.log"
-        bridge = await Running.start(self.folder, self.environment, log)
+        words = [word for role in roles for word in ("--role", role)]
+        bridge = await Running.start(self.folder, self.environment, log, *words, before=self.before)
         self.bridges.append(bridge)
-        if ready:
+        if ready and roles and "web" not in roles:
+            await bridge.until_logged("ready")
+        elif ready:
             await bridge.ready()
         return bridge
 

@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import isawaitable
 from pathlib import Path
@@ -81,11 +81,13 @@ class Running:
         self._port = 0
 
     @classmethod
-    async def start(cls, folder: Path, environment: Mapping[str, str], log: Path, *words: str) -> Running:
-        """Start ``burgernet-bridge run``."""
+    async def start(
+        cls, folder: Path, environment: Mapping[str, str], log: Path, *words: str, before: Sequence[str] = ()
+    ) -> Running:
+        """Start ``burgernet-bridge run``, with ``before`` in front: what puts it in a network of its own, say."""
         with log.open("wb") as file:
             process = await asyncio.create_subprocess_exec(
-                str(PROGRAM), "run", *words, cwd=folder, env=dict(environment), stdout=file, stderr=file
+                *before, str(PROGRAM), "run", *words, cwd=folder, env=dict(environment), stdout=file, stderr=file
             )
         return cls(process, log)
 

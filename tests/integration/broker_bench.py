@@ -177,10 +177,11 @@ async def open_bench(url: str, **changes: Any) -> AsyncIterator[Bench]:
 
 
 class Way:
-    """A TCP way to the broker that tests can cut, close, open and freeze."""
+    """A TCP way to a server that tests can cut, close, open and freeze; it listens on ``host``."""
 
-    def __init__(self, url: str, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, url: str, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         self._broker = URL(url)
+        self._host = host
         self._tls = tls
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -192,13 +193,13 @@ class Way:
 
     @property
     def url(self) -> str:
-        """The broker's URL by this way."""
-        scheme = "amqps" if self._tls else "amqp"
-        return str(self._broker.with_scheme(scheme).with_host("127.0.0.1").with_port(self._port))
+        """The server's URL by this way."""
+        scheme = "amqps" if self._tls else self._broker.scheme
+        return str(self._broker.with_scheme(scheme).with_host(self._host).with_port(self._port))
 
     async def open(self) -> None:
         """Let connections through; the port stays the same."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port, ssl=self._tls)
+        self._server = await asyncio.start_server(self._serve, self._host, self._port, ssl=self._tls)
         self._port = self._server.sockets[0].getsockname()[1]
 
     def cut(self) -> None:
@@ -243,9 +244,9 @@ class Way:
 
 
 @asynccontextmanager
-async def open_way(url: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[Way]:
-    """Open a way to the broker, with TLS up to here when asked for."""
-    way = Way(url, tls)
+async def open_way(url: str, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> AsyncIterator[Way]:
+    """Open a way to a server, with TLS up to here when asked for."""
+    way = Way(url, tls, host)
     await way.open()
     try:
         yield way

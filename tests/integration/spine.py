@@ -261,7 +261,10 @@ class Spine:
         """Let an event happen now, or at ``time``; each comes a second after the one before."""
         self.clock.now += 1
         time = data.pop("time", self.clock.instant())
-        return await self.intake.accept(event(kind, case, time, **data))
+        accepted = await self.intake.accept(event(kind, case, time, **data))
+        while await self.intake.plan_more():  # very many targets are judged a few at a time
+            pass
+        return accepted
 
     # Looking
 

@@ -14,7 +14,8 @@ from bridge.core.posting import Applied, Observation, Receipt, Step
 from bridge.core.retry import Done, Timing
 from bridge.core.rules import Rule
 from bridge.core.target import Target
-from bridge.intake.accept import Accepted, Intake
+from bridge.core.trace import UNTRACED, Tracer
+from bridge.intake.accept import AT_A_TIME, Accepted, Intake
 from bridge.store import reading
 from bridge.store.database import Database
 from bridge.store.rows import Finished, Work
@@ -54,19 +55,29 @@ def fail(error: AdapterError, *targets: str) -> Answer:
 class Bench:
     """One case after another, on a clock that the test turns."""
 
-    def __init__(self, database: Database, targets: Sequence[Target] = (BORD, PAGINA, ANS, ELSEWHERE)) -> None:
+    def __init__(
+        self,
+        database: Database,
+        targets: Sequence[Target] = (BORD, PAGINA, ANS, ELSEWHERE),
+        tracer: Tracer = UNTRACED,
+        *,
+        at_a_time: int = AT_A_TIME,
+    ) -> None:
         self.database = database
         self.now = NOW.timestamp()
         self.targets: Sequence[Target] = targets
         self.rules: Sequence[Rule] = (rule("alles"),)
+        self.digest = ""
         self.intake = Intake(
             database,
-            lambda: Policy(self.targets, self.rules, ADAPTERS, PlainTexts()),
+            lambda: Policy(self.targets, self.rules, ADAPTERS, PlainTexts(), self.digest),
             max_lifetime=timedelta(hours=4),
             photo_wait=0.0,
             tell=True,
             wake=lambda: None,
             clock=lambda: datetime.fromtimestamp(self.now, UTC),
+            tracer=tracer,
+            at_a_time=at_a_time,
         )
         self._store = WorkStore(
             database,
@@ -76,6 +87,7 @@ class Bench:
             worker="bench",
             tell=True,
             random=Random(1),
+            traced=tracer is not UNTRACED,
         )
 
     async def accept(self, kind: str, case: str = "zaak", **changes: Any) -> Accepted:
@@ -83,6 +95,11 @@ class Bench:
         self.now += 1
         minute = (self.now - NOW.timestamp()) / 60
         return await self.intake.accept(event(kind, minute, name=f"{case}-{self.now}", subject=case, **changes))
+
+    async def plan(self) -> None:
+        """Judge the targets that are still to be judged."""
+        while await self.intake.plan_more():
+            pass
 
     async def work(self, answer: Answer = succeed) -> int:
         """Run steps until none is due now; give how many ran."""

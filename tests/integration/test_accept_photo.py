@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from datetime import timedelta
 
 import pytest
 
@@ -110,6 +111,34 @@ async def test_a_correction_without_the_photo_takes_it_away(database: Database) 
         assert not pictured(spine, "pictures")
         assert [(post.photo, post.live) for post in spine.page.posts] == [(PHOTO.digest, False), ("", True)]
         assert spine.page.most_live == 1
+
+
+async def test_a_correction_does_not_wait_for_a_photo_that_was_refused(database: Database) -> None:
+    """The correction brings another photo, which there is not: the page is corrected as soon as that is known."""
+    async with Spine(database, TARGETS) as spine:
+        spine.start()
+        await spine.opened()
+        await spine.settled()
+        await spine.updated(text="Leeftijd 46", resource=with_photo())
+        told = spine.clock()
+        assert await keep(spine, None, "photo: the server answered 404")
+        await spine.until(lambda: spine.page.live("p") == ["updated Leeftijd 46"])
+        assert spine.clock() < told + 5
+
+
+async def test_a_longer_validity_is_no_correction(database: Database) -> None:
+    """An update that only moves ``expires`` is news for boards; the page says nothing of a correction, then or later."""
+    async with Spine(database, TARGETS) as spine:
+        spine.start()
+        await spine.opened()
+        await spine.settled()
+        longer = (spine.clock.instant() + timedelta(hours=2)).isoformat()
+        assert (await spine.updated(expires=longer)).revision == 2
+        await spine.settled()
+        assert (spine.page.live("p"), len(spine.page.calls)) == (["opened Jongen met rode jas"], 1)
+        await spine.updated(text="Leeftijd 46", expires=longer)
+        await spine.settled()
+        assert spine.page.live("p") == ["updated Leeftijd 46"]
 
 
 async def test_the_photo_is_erased_when_the_case_ends(database: Database) -> None:

@@ -204,8 +204,8 @@ async def test_a_target_that_left_the_list_is_still_taken_back(database: Databas
         spine.start()
         await spine.opened()
         await spine.settled()
-        spine.policy = replace(spine.policy, targets=[board("moved", address="new")])
-        await spine.intake.replan("digest-2")
+        spine.policy = replace(spine.policy, targets=[board("moved", address="new")], digest="2")
+        await spine.intake.replan()
         await spine.settled()
         assert spine.board.showing("removed") == []
         old, new = await spine.rows(schema.postings, T.target == "moved")

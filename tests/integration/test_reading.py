@@ -161,8 +161,8 @@ async def test_a_target_that_left_the_list_is_refused_until_its_board_is_dark(be
     """Removing a target takes back what is there, under its own reason."""
     await bench.accept("opened")
     await bench.work()
-    bench.targets = (ANS, PAGINA)
-    await bench.intake.replan("other")
+    bench.targets, bench.digest = (ANS, PAGINA), "other"
+    assert await bench.intake.replan() == 1
     board = (await bench.postings())["bord"]
     assert (board["desired"], board["applied"], board["reason_code"]) == ("refused", "shown", "target_removed")
     await bench.work()
@@ -278,6 +278,24 @@ async def test_the_oldest_retraction_that_is_overdue_is_found(bench: Bench) -> N
     assert (await bench.gauges()).oldest_left_behind is None
 
 
+async def test_what_is_late_is_told_by_channel(bench: Bench) -> None:
+    """Work that waits is late after ten seconds, counted from when it was wanted, until it is done or given up."""
+    bench.targets = (BORD, ANS)
+    await bench.accept("opened")
+    await bench.work(fail(DOWN, "bord"))
+    assert (await bench.gauges()).late == []
+    bench.now += 15
+    assert [(one.channel, one.state, one.seconds) for one in (await bench.gauges()).late] == [("sign", "pending", 15)]
+    await bench.work()
+    await bench.accept("ended")
+    await bench.work(fail(DOWN, "bord"))
+    bench.now += 3600
+    [late] = (await bench.gauges()).late
+    assert (late.channel, late.state, late.postings, late.seconds) == ("sign", "retracting", 1, 3600)
+    await bench.work()
+    assert (await bench.gauges()).late == []
+
+
 async def test_gauges_follow_an_index_past_the_history(database: Database) -> None:
     """No query of the gauges reads all postings or all cases, whatever the history."""
     bench = Bench(database)
@@ -298,7 +316,7 @@ async def test_gauges_follow_an_index_past_the_history(database: Database) -> No
         return [
             str(row[-1])
             for statement, parameters in asked
-            if "notices" not in statement
+            if "notices" not in statement and "workers" not in statement  # both are short
             for row in connection.exec_driver_sql(explain + statement, parameters)
         ]
 

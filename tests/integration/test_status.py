@@ -72,6 +72,21 @@ async def test_results_are_told_as_cloud_events(bench: Bench) -> None:
     assert await queue.get(fail=False) is None
 
 
+async def test_a_result_goes_on_in_its_trace(bench: Bench) -> None:
+    """The place in a trace that a notice was kept with becomes attributes and headers, and is no part of the data."""
+    queue = await listener(bench)
+    notices = Notices(0)
+    trace = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "tracestate": "rojo=1"}
+    notices.waiting = {1: ("applied", json.dumps({"case": "c", "at": AT, "trace": trace}))}
+    async with running(StatusPublisher(bench.settings, notices, "b")):
+        await until(lambda: not notices.waiting)
+    message = await queue.get()
+    said = json.loads(message.body)
+    assert dict(message.headers) == trace
+    assert {key: said[key] for key in trace} == trace
+    assert said["data"] == {"case": "c", "at": AT}
+
+
 async def test_nobody_needs_to_listen(bench: Bench) -> None:
     """More results than one batch holds are told although no queue takes them."""
     notices = Notices(250)

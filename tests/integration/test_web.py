@@ -118,21 +118,35 @@ async def test_it_is_healthy_while_the_dispatcher_turns(site: Site) -> None:
     site.parts["queue"].not_ready = "no broker"
     status, body, _ = await site.get("/healthz")
     assert (status, json.loads(body)) == (200, {"status": "ok"})
-    site.parts["dispatcher"].last_turn -= 31
+    site.parts["dispatcher"].last_turn -= 91
     status, body, _ = await site.get("/healthz")
-    assert (status, json.loads(body)) == (503, {"status": "stuck", "why": "dispatcher has not turned for 31 s"})
+    assert (status, json.loads(body)) == (503, {"status": "stuck", "why": "dispatcher has not turned for 91 s"})
 
 
 async def test_it_is_ready_when_every_part_is(site: Site) -> None:
     """Readiness names each part that is not ready, with its reason, and is 200 only when there is none."""
     status, body, _ = await site.get("/readyz")
-    assert (status, json.loads(body)) == (200, {"ready": True, "parts": {}})
+    assert (status, json.loads(body)) == (200, {"ready": True, "parts": {}, "late": []})
     site.parts["queue"].not_ready = "no queue at amqp://guest:geheim@mq: refused"
     status, body, _ = await site.get("/readyz")
     reasons = {"queue": "no queue at amqp://***@mq: refused"}
-    assert (status, json.loads(body)) == (503, {"ready": False, "parts": reasons})
+    assert (status, json.loads(body)) == (503, {"ready": False, "parts": reasons, "late": []})
     assert await site.figure("parts_ready", part="queue") == 0
     assert await site.figure("parts_ready", part="dispatcher") == 1
+
+
+async def test_readiness_tells_what_is_late_and_stays_ready(site: Site, database: Database) -> None:
+    """Alerts that have waited for half a minute are told by channel, with 200: a restart would help nobody."""
+    bench = Bench(database)
+    bench.now = time.time() - 31
+    await bench.accept("opened")
+    status, body, _ = await site.get("/readyz")
+    late = json.loads(body)["late"]
+    assert status == 200
+    assert {(one["channel"], one["state"], one["postings"]) for one in late} == {
+        (channel, "pending", 1) for channel in ("sign", "facebook", "email")
+    }
+    assert all(30 <= one["seconds"] < 60 for one in late)
 
 
 async def test_what_happens_is_counted(site: Site) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, MutableMapping
+from typing import Any
+
+import structlog
 
 from bridge.core.content import Content, Phase
 from bridge.core.posting import Posting
 from bridge.core.target import Target
 from tests.simulation.broker import Letter
-from tests.simulation.history import START, Message
+from tests.simulation.history import ACTIVE, SKEW, START, Message
 from tests.simulation.machine import SimDatabase
-from tests.simulation.world import World
+from tests.simulation.world import Shown, World
 
 BOARD_WORDS = {"missing_child_alert", "missing_child", "missing_person", "amber_alert"}
 BOARDS = {"board-a", "board-b", "small", "advert", "drill", "far"}
@@ -28,6 +31,21 @@ def may_show(target: str, message: Message) -> bool:
     return target not in BOARDS or message.category in BOARD_WORDS
 
 
+SETTLED = 100.0  # seconds after which what is shown was renewed in a world that is well
+
+LOGGED: list[str] = []  # lines of the log in which words of an alert stand
+HEARD: Counter[str] = Counter()
+
+
+def listen(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Read one line of the log, and let nobody print it (I6)."""
+    HEARD["I6"] += 1
+    text = str(line)
+    if " versie " in text:
+        LOGGED.append(text)
+    raise structlog.DropEvent
+
+
 class Judge:
     """Watches every effect and every acknowledgement, and looks at the whole when everything has come to rest."""
 
@@ -37,22 +55,33 @@ class Judge:
         self.by_text = {message.text: message for message in world.history.messages if message.kind != "garbage"}
         self.told: set[str] = set()  # postings whose alert reached people, or may have
         world.on_effect = self.effect
+        world.on_run_out = self.run_out
+        LOGGED.clear()
+        HEARD.clear()
 
     # --- at every step
 
     def effect(self, target: Target, posting: Posting, content: Content) -> None:
-        """Judge what is about to be seen (I1, I5, I7)."""
+        """Judge what is about to be seen (I1, I4, I5, I7)."""
+        judged = self.world.happened
+        judged["I1"] += content.phase is not Phase.ENDED
+        judged["I4"] += target.sign is None
+        judged["I5"] += content.phase is Phase.ENDED
+        judged["I7"] += target.sign is not None
+        if target.channel == "email":
+            self._again(target, posting, content)
         if content.phase is Phase.ENDED:
             if posting.id not in self.told and not self._may_know(posting.id):
                 self.world.violate(f"I5: {target.id} hears how {posting.case} ended, and never got the alert")
             return
-        words = content.text if target.sign else content.text.partition("\n\n")[0].partition(" ")[2]
-        message = self.by_text.get(words)
+        message = self.said(content)
         if message is None or message.case != posting.case:
             self.world.violate(f"I7: {target.id} shows {content.text!r}, which nobody sent")
         elif not may_show(target.id, message):
             self.world.violate(f"I1: {message} is shown at {target.id}")
         if target.sign:
+            if message and content.text != message.text:
+                self.world.violate(f"I7: {target.id} shows {content.text!r} instead of {message.text!r}")
             marked = content.pages[1:] if content.exercise else content.pages
             if (
                 " ".join(" ".join(line) if isinstance(line, tuple) else line for page in marked for line in page)
@@ -61,8 +90,32 @@ class Judge:
                 self.world.violate(f"I7: the pages at {target.id} are not the text: {content.pages}")
         self.told.add(posting.id)
 
+    def _again(self, target: Target, posting: Posting, content: Content) -> None:
+        """A mail comes twice only after a sending whose outcome nobody learned."""
+        copies = sum(one[1] == posting.id and one[2].revision == content.revision for one in self.world.inbox)
+        self.world.happened["mailed again"] += bool(copies)
+        unknown = "SELECT count(*) FROM journal WHERE posting = ? AND result = 'unknown'"
+        if copies > self.database.raw.execute(unknown, (posting.id,)).fetchone()[0]:
+            self.world.violate(f"I4: {target.id} gets {content.text!r} again, and nothing was in doubt")
+
+    def said(self, content: Content) -> Message | None:
+        """Find the event whose words these are: a board has them alone, a message after the phase and before a footer."""
+        plain = content.text.partition("\n\n")[0]
+        return self.by_text.get(plain) or self.by_text.get(plain.partition(" ")[2])
+
+    def run_out(self, target: str, shown: Shown) -> None:
+        """In a world that is well, a board that should show something is told so again before it clears itself."""
+        still = self.world.boards[target].get(shown.posting.id) is shown
+        expired = shown.content.expires is not None and shown.content.expires <= self.world.clock() + 1
+        if not still or expired or self.world.loop.time() < ACTIVE + SETTLED:
+            return
+        wanted = "SELECT count(*) FROM postings WHERE id = ? AND desired = 'shown'"
+        if self.database.raw.execute(wanted, (shown.posting.id,)).fetchone()[0]:
+            self.world.violate(f"I3: {target} goes dark while {shown.posting.case} is open")
+
     def acknowledged(self, letter: Letter, aside: bool) -> None:
         """Judge an acknowledgement: what is acknowledged is kept, or set aside (I3)."""
+        self.world.happened["I3"] += 1
         kept = {row[0].encode() for row in self.database.raw.execute("SELECT id FROM events")}
         if not aside and not any(b'"id": "' + name + b'"' in letter.body for name in kept):
             self.world.violate(f"I3: acknowledged and not kept: {letter.body[:120]!r}")
@@ -82,27 +135,32 @@ class Judge:
                 cases[message.case].append(message)
         for case, messages in cases.items():
             self._case(case, messages)
+        self.world.happened.update(HEARD)
+        for line in LOGGED:
+            self.world.violate(f"I6: words of an alert in the log: {line}")
         erased = "SELECT count(*) FROM photos p JOIN cases c ON c.id = p.case_id WHERE c.standing <> 'open' AND p.data IS NOT NULL"
         if self.database.raw.execute(erased).fetchone()[0]:
             self.world.violate("I2: a photo is kept though its case is over")
 
     def _case(self, case: str, messages: list[Message]) -> None:
         ended = [one for one in messages if one.kind == "ended"]
-        opened = [one.rank for one in messages if one.kind == "opened"]
+        opened = {one.rank: one for one in messages if one.kind == "opened"}
         said = max((one for one in messages if one.kind != "ended"), key=lambda one: one.rank, default=None)
         end = max(ended, key=lambda one: one.rank, default=None)
         withdrawn = self._withdrawn(case)
         over = withdrawn or (end is not None and max(opened, default=0) < end.rank)
+        if (
+            end is not None and len(opened) == 1
+        ):  # clocks differ: an ending dated shortly before the only opening ends it
+            over = over or max(opened.values(), key=lambda one: one.rank).moment - end.moment <= SKEW
         expired = bool(said and said.expires is not None and START + said.expires <= self.world.clock())
         for target in self.world.history.targets:
-            if said is not None and said.category == "prevention" and (over or expired) and target not in BOARDS:
-                continue  # R16: of what only informs, nobody is told how it ended
             if over or expired or said is None:
-                self._gone(case, target, (end.outcome if end and not withdrawn else "withdrawn") if over else "")
+                self._gone(case, target, over=bool(over), life=max(opened, default=0))
             elif may_show(target, said):
                 self._there(case, target, said)
             elif target in BOARDS or target == "page":
-                self._gone(case, target, "")
+                self._gone(case, target, over=False, life=0)
 
     def _withdrawn(self, case: str) -> bool:
         query = "SELECT count(*) FROM events WHERE case_id = ? AND source = 'urn:burgernet-bridge:operator'"
@@ -118,25 +176,31 @@ class Judge:
         row = self._row(case, target)
         return bool(row.get("held")) or target in self.world.given_up or int(str(row.get("blind") or 0)) >= 2
 
-    def _gone(self, case: str, target: str, outcome: str) -> None:
+    def _gone(self, case: str, target: str, *, over: bool, life: int) -> None:
         world = self.world
+        world.happened["I2"] += 1
         if any(one.posting.case == case for one in world.showing(target)):
             world.violate(f"I2: {target} still shows {case}")
         alerts = [one for one in world.live(target) if one.posting.case == case]
         for post in alerts:
-            if outcome and post.content.phase is not Phase.ENDED:
+            if over and post.content.phase is not Phase.ENDED:
                 world.violate(f"I2: the alert of {case} still stands on {target}")
             if post.photo:
                 world.violate(f"I2: a photo of {case} still stands on {target}")
         row = self._row(case, target)
-        if outcome and target not in BOARDS and target != "page" and row and not self._excused(case, target):
+        if over and target not in BOARDS and target != "page" and row and not self._excused(case, target):
             # By revision, not by arrival: a mail that was on its way for long may come after the one that ends all.
-            last = max(self._mails(case, target), key=lambda one: one.revision, default=None)
-            if row["id"] in self.told and last and last.phase is not Phase.ENDED:
-                world.violate(f"R9: {target} never heard how {case} ended")
+            mails = sorted(self._mails(case, target), key=lambda one: one.revision)
+            said = [self.said(one) for one in mails if one.phase is not Phase.ENDED]
+            # R16: of what only informs, nobody is told how it ended.
+            world.happened["I5"] += 1
+            asked = any(one and one.category != "prevention" and one.rank >= life for one in said)
+            if asked and mails[-1].phase is not Phase.ENDED:
+                world.violate(f"I5: {target} never heard how {case} ended")
 
     def _there(self, case: str, target: str, said: Message) -> None:
         world = self.world
+        world.happened["I3"] += 1
         if self._excused(case, target):
             return
         if target in BOARDS:
@@ -146,7 +210,7 @@ class Judge:
         else:
             texts = [one.text for one in sorted(self._mails(case, target), key=lambda one: one.revision)][-1:]
         if len(texts) != 1 or said.text not in texts[0]:
-            world.violate(f"{target} should show {said.text!r} and shows {texts}")
+            world.violate(f"I3: {target} should show {said.text!r} and shows {texts}")
 
     def _mails(self, case: str, target: str) -> Iterable[Content]:
         return (content for name, _, content in self.world.inbox if name == target and content.case == case)

@@ -1,7 +1,8 @@
 """An event loop on virtual time, whose processes can be killed or frozen between any two steps.
 
 Nothing waits: when nothing is ready, time jumps to the next timer. Every callback knows the process it belongs to by its
-context, so a kill is what SIGKILL is: not one more line of that process runs, no ``finally``, no ``except``.
+context, so a kill is what SIGKILL is: not one more line of that process runs, no ``finally``, no ``except``. What is
+ready at the same time in several processes runs in an order that the seed draws, each process's own in turn.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import heapq
 from asyncio.events import Handle
+from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
+from random import Random
 from typing import Any
 
 PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
@@ -72,8 +75,9 @@ def _close(work: Any) -> None:
 class SimLoop(asyncio.BaseEventLoop):
     """Runs callbacks in order, without threads, sockets or a clock of the machine."""
 
-    def __init__(self) -> None:
+    def __init__(self, random: Random) -> None:
         super().__init__()
+        self._random = random
         self._now = 0.0
         self._tasks: list[asyncio.Task[Any]] = []
         self.callbacks = 0
@@ -112,12 +116,26 @@ class SimLoop(asyncio.BaseEventLoop):
         ready = self._ready  # type: ignore[attr-defined]
         if not ready and not self._stopping:  # type: ignore[attr-defined]
             self._jump()
+        if len(ready) > 1:
+            self._mix()
         for _ in range(len(ready)):
             handle = ready.popleft()
             process = handle._context.get(PROCESS)
             if not handle._cancelled and (process is None or process.may_run(handle)):
                 self.callbacks += 1
                 handle._run()
+
+    def _mix(self) -> None:
+        ready: deque[Handle] = self._ready  # type: ignore[attr-defined]
+        turns = [handle._context.get(PROCESS) for handle in ready]
+        if turns.count(turns[0]) == len(turns):
+            return
+        waiting: dict[Process | None, deque[Handle]] = {}
+        for process, handle in zip(turns, ready, strict=True):
+            waiting.setdefault(process, deque()).append(handle)
+        self._random.shuffle(turns)
+        ready.clear()
+        ready.extend(waiting[process].popleft() for process in turns)
 
     def _jump(self) -> None:
         timers = self._scheduled  # type: ignore[attr-defined]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
+from tests.simulation.acts import happens
 from tests.simulation.broker import SimBroker
-from tests.simulation.history import ACTIVE, Act, History
+from tests.simulation.history import ACTIVE, History, Message
 from tests.simulation.judge import Judge
 from tests.simulation.loop import SimLoop, Stuck
 from tests.simulation.machine import Machine, SimDatabase
@@ -22,14 +24,17 @@ _OPEN = "SELECT count(*) FROM postings WHERE claim IS NOT NULL OR (due IS NOT NU
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a history: the first thing that was wrong (empty: all held), and the tale."""
+    """What came of a history: what was wrong (empty: all held), the tale, and what happened how often."""
 
     history: History
     wrong: tuple[str, ...]
     trace: tuple[tuple[float, str], ...]
-    callbacks: int
-    steps: int
-    virtual: float
+    counts: Counter[str]
+
+    @property
+    def broken(self) -> str:
+        """Name the invariant that was broken first: I1 to I7, or ``--`` for a process that died and the like."""
+        return self.wrong[0][:2] if self.wrong and self.wrong[0][:1] == "I" else "--" if self.wrong else ""
 
     def tale(self) -> str:
         """Tell what happened, line by line."""
@@ -45,7 +50,7 @@ def database() -> SimDatabase:
 def run(history: History) -> Verdict:
     """Run one history."""
     random.seed(history.seed)  # the jitter of the code under test
-    loop = SimLoop()
+    loop = SimLoop(random.Random(f"{history.seed}/order"))
     world = World(loop, history)
     loop.set_exception_handler(
         lambda _loop, context: world.violate(f"an error nobody caught: {context.get('exception')!r}")
@@ -61,7 +66,42 @@ def run(history: History) -> Verdict:
         world.violate("I2: nothing is left that could ever happen, and it is not over")
     wrong, trace = tuple(world.wrong), tuple(world.trace)
     loop.bury()
-    return Verdict(history, wrong, trace, loop.callbacks, sum(world.calls.values()), loop.time())
+    return Verdict(history, wrong, trace, _count(machine))
+
+
+def _count(machine: Machine) -> Counter[str]:
+    """Count what the page at the end tells."""
+    world, look = machine.world, machine.database.raw.execute
+    counts = world.happened
+    counts["histories"] += 1
+    counts["seconds"] += int(world.loop.time())
+    counts["awaits"] += world.loop.callbacks
+    counts["kills"] += sum(process.dead for process in machine.processes)
+    counts["postings"] += look("SELECT count(*) FROM postings").fetchone()[0]
+    counts["steps"] += sum(world.calls.values())
+    for result, count in look("SELECT result, count(*) FROM journal GROUP BY result"):
+        counts[f"result: {result}"] += count
+    lost = "SELECT count(*) FROM journal WHERE error = 'the worker stopped during this step'"
+    counts["taken over"] += look(lost).fetchone()[0]
+    for verdict, count in look("SELECT verdict, count(*) FROM events GROUP BY verdict"):
+        counts[f"event: {verdict}"] += count
+    counts.update(_order(world.history.messages))
+    return counts
+
+
+def _order(messages: Iterable[Message]) -> Counter[str]:
+    """Count the events that came, came again, came after a later one of their case, and the cases that began with their end."""
+    counts: Counter[str] = Counter()
+    latest: dict[str, int] = {}
+    names: set[str] = set()
+    for one in sorted(messages, key=lambda one: one.at):
+        counts["events"] += 1
+        counts["events twice"] += one.name in names
+        counts["events late"] += one.rank < latest.get(one.case, 0)
+        counts["endings first"] += one.case not in latest and one.kind == "ended"
+        names.add(one.name)
+        latest[one.case] = max(latest.get(one.case, 0), one.rank)
+    return counts
 
 
 async def _play(machine: Machine, judge: Judge) -> None:
@@ -72,7 +112,7 @@ async def _play(machine: Machine, judge: Judge) -> None:
         body = message.body()
         world.later(message.at, lambda body=body, message=message: (world.note(str(message)), machine.broker.put(body)))
     for act in world.history.acts:
-        world.later(act.at, lambda act=act: _happens(machine, act))
+        world.later(act.at, lambda act=act: happens(machine, act))
     await _until(world, ACTIVE)
     _heal(machine)
     begun = world.loop.time()
@@ -109,40 +149,3 @@ def _heal(machine: Machine) -> None:
         bridge.offset = 0.0
     for name in list(machine.bridges):
         machine.start(name)
-
-
-def _happens(machine: Machine, act: Act) -> None:  # noqa: C901 - one line a kind of act
-    world, bridge = machine.world, machine.bridges.get(act.who)
-    world.note(str(act).strip())
-    match act.what:
-        case "kill" if bridge and not bridge.process.frozen:
-            bridge.process.fuse = int(act.number)
-        case "start":
-            if bridge:  # a fuse that never burned down: it is killed here
-                bridge.process.kill()
-            machine.start(act.who)
-        case "broker cuts" if bridge:
-            machine.broker.cut(bridge.process)
-        case "store down":
-            _for_a_while(world, machine.database.down, act)
-        case "lost commit":
-            _for_a_while(world, machine.database.lost_commits, act)
-        case "clock steps" if bridge:
-            bridge.offset += act.number
-        case "reboots dark" | "reboots lit":
-            world.reboot(act.who, lit=act.what.endswith("lit"))
-        case "photos":
-            world.photos = act.who
-        case "freeze" if bridge and not bridge.process.dead:
-            bridge.process.frozen = True
-            world.later(act.number, lambda: world.loop.thaw(bridge.process))
-        case "withdraw":
-            machine.operate(lambda intake: intake.withdraw(act.who))
-        case what if what.startswith("hold "):
-            machine.operate(lambda intake: intake.hold(what.removeprefix("hold "), act.who))
-
-
-def _for_a_while(world: World, names: set[str], act: Act) -> None:
-    names.add(act.who)
-    undo: Callable[[], None] = lambda: names.discard(act.who)  # noqa: E731
-    world.later(act.number, undo)

@@ -1,33 +1,23 @@
 """The world around the bridge: boards, a page, mailboxes, and what people saw there. It outlives every process.
 
-A request travels: its effect comes later than it was sent, and comes even when the sender was killed meanwhile. Whether,
-when, and whether the answer arrives, is for the history's faults to say.
+It knows the true time, and whose fault comes when. How a request gets there is told in ``channels.py``.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from contextvars import Context
+from dataclasses import dataclass, field
 from random import Random
-from typing import Any
 
-from bridge.core.content import Content, Photo
-from bridge.core.errors import OutcomeUnknown, PermanentError, TransientError
-from bridge.core.posting import Capabilities, Observation, Posting, Receipt, Step
+from bridge.core.content import Content
+from bridge.core.posting import Posting
 from bridge.core.target import Target
-from tests.integration.fake_adapters import Unsendable
 from tests.simulation.history import START, History
-from tests.simulation.loop import SimLoop
-from tests.unit import samples
+from tests.simulation.loop import Process, SimLoop
 
-INSTANT = 1e-4  # seconds that an answer comes after its effect, at the least
-LATE = 8.0  # seconds until a request that seemed lost takes effect after all: more than any timeout here
-BOARD = replace(samples.BOARD, max_concurrency=4, timeout=5.0)
-PAGE = replace(samples.PAGE, max_concurrency=2, timeout=5.0)
-MAIL = replace(samples.MAIL, max_concurrency=4, timeout=5.0)
-OUTBOX = replace(samples.OUTBOX, max_concurrency=4, timeout=5.0)
+NOBODY = Context()  # what belongs to no process outlives them all
 
 
 @dataclass
@@ -56,7 +46,10 @@ class World:
     photos: str = ""
     trace: list[tuple[float, str]] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    happened: Counter[str] = field(default_factory=Counter)  # what the page at the end counts
     on_effect: Callable[[Target, Posting, Content], None] = lambda *_: None
+    on_run_out: Callable[[str, Shown], None] = lambda *_: None
+    start: Callable[[str], None] = lambda _: None  # a process by its name
 
     def __post_init__(self) -> None:
         """Look the faults up by where and when they happen."""
@@ -66,6 +59,10 @@ class World:
     def lag(self) -> float:
         """Give one delay of the way: mostly milliseconds."""
         return self._random.choice((0.0, 0.001, 0.004, 0.02)) if self._random.random() < 0.95 else 0.4
+
+    def chance(self, below: float) -> float:
+        """Draw a number from 0 up to ``below``."""
+        return self._random.random() * below
 
     def clock(self) -> float:
         """Give the true time, in seconds since the epoch."""
@@ -84,11 +81,23 @@ class World:
         """Say what the next call at a target meets."""
         nth = self.calls[target]
         self.calls[target] += 1
-        return "" if self.healed else self._faults.get((target, nth), "")
+        what = "" if self.healed else self._faults.get((target, nth), "")
+        self.happened[f"fault: {what}"] += bool(what)
+        return what
+
+    def dies(self, process: Process, fuse: int) -> None:
+        """Let a process die after so many steps more, and be started again some time later."""
+        process.fuse = fuse
+
+        def again() -> None:
+            process.kill()
+            self.start(process.name)
+
+        self.later(self._random.choice((0.2, 2.0, 25.0)), again)
 
     def later(self, seconds: float, act: Callable[[], object]) -> None:
         """Let something happen in the world, whatever becomes of the process that asked for it."""
-        self.loop.call_later(seconds, act)
+        self.loop.call_later(seconds, act, context=NOBODY)
 
     def showing(self, target: str) -> list[Shown]:
         """Give what a board shows now; it clears by itself what has run out."""
@@ -108,232 +117,3 @@ class World:
             board.clear()
         elif (old := self.removed.get(target)) and old.until > self.clock():
             board[old.posting.id] = old
-
-
-class Channel:
-    """What all channels share: the way there and back, with its faults."""
-
-    capabilities: Capabilities
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-
-    async def _go(self, step: Step, posting: Posting, act: Callable[[], Any], content: Content | None = None) -> Any:
-        """Send a request, let it take effect, and wait for the answer."""
-        world, name = self.world, posting.target.id
-        what = world.fault(name)
-        world.note(f"{step.value} {posting.case} at {name}{f' v{content.revision}' if content else ''} {what}".rstrip())
-        match what:
-            case "refused" | "busy":
-                await asyncio.sleep(world.lag())
-                raise TransientError("not now", retry_after=30 if what == "busy" else None)
-            case "way down":
-                await asyncio.sleep(world.lag())
-                raise TransientError("the way is down", whole_adapter=True)
-            case "never" if step in (Step.PUBLISH, Step.UPDATE):
-                await asyncio.sleep(world.lag())
-                world.given_up.add(name)
-                raise PermanentError("never")
-            case "crash":
-                raise RuntimeError("a bug in an adapter")
-        effect = Effect(act, lie=what == "lie")
-        delay = {"slow": 3.0, "late": LATE}.get(what, world.lag())
-        if what != "lost request":
-            world.later(delay, effect)
-        if what in ("lost request", "lost answer", "late", "hangs"):
-            # Past its timeout the dispatcher goes on by itself.
-            await asyncio.sleep(60.0 if what == "hangs" else 2.0)
-            raise OutcomeUnknown("no answer")
-        await asyncio.sleep(delay + INSTANT + world.lag())
-        return effect.result()
-
-    async def probe(self, target: Target) -> None:
-        """The way is open."""
-
-
-class Effect:
-    """One thing done in the world, once, and what it gave."""
-
-    def __init__(self, act: Callable[[], Any], *, lie: bool) -> None:
-        self._act = act
-        self._lie = lie
-        self._result: Any = None
-
-    def __call__(self) -> None:
-        """Do it."""
-        try:
-            self._result = self._act()
-        except PermanentError as error:
-            self._result = error
-
-    def result(self) -> Any:
-        """Give the answer, or a false one where it only tells what is there."""
-        if isinstance(self._result, PermanentError):
-            raise self._result
-        if self._lie and isinstance(self._result, Observation):
-            return Observation(present=not self._result.present)
-        return self._result
-
-
-class SimBoard(Channel):
-    """Boards: what is true now, cleared at ``valid_until``."""
-
-    capabilities = BOARD
-
-    def _put(self, posting: Posting, content: Content) -> Receipt:
-        world = self.world
-        world.on_effect(posting.target, posting, content)
-        until = content.valid_until.timestamp() if content.valid_until else float("inf")
-        photo = content.photo.digest if content.photo else ""
-        world.boards.setdefault(posting.target.id, {})[posting.id] = Shown(posting, content, until, photo)
-        return Receipt(posting, {"put": "1"})
-
-    async def publish(self, posting: Posting, content: Content) -> Receipt:
-        """Light the board."""
-        receipt: Receipt = await self._go(Step.PUBLISH, posting, lambda: self._put(posting, content), content)
-        return receipt
-
-    async def update(self, receipt: Receipt, content: Content) -> Receipt:
-        """Light it with something else."""
-        posting = receipt.posting
-        after: Receipt = await self._go(Step.UPDATE, posting, lambda: self._put(posting, content), content)
-        return after
-
-    async def retract(self, receipt: Receipt) -> None:
-        """Put it out."""
-
-        def act() -> None:
-            name = receipt.posting.target.id
-            if gone := self.world.boards.setdefault(name, {}).pop(receipt.posting.id, None):
-                self.world.removed[name] = gone
-
-        await self._go(Step.RETRACT, receipt.posting, act)
-
-    async def observe(self, receipt: Receipt) -> Observation:
-        """Read it back."""
-
-        def act() -> Observation:
-            mine = [
-                one for one in self.world.showing(receipt.posting.target.id) if one.posting.id == receipt.posting.id
-            ]
-            return Observation(True, mine[0].content.revision, mine[0].content.text) if mine else Observation(False)
-
-        seen: Observation = await self._go(Step.OBSERVE, receipt.posting, act)
-        return seen
-
-    async def find(self, posting: Posting) -> Receipt | None:
-        """Look whether it is there."""
-        seen = await self.observe(Receipt(posting))
-        return Receipt(posting, {"put": "1"}) if seen.present else None
-
-
-class SimPage(Channel):
-    """A page: every publication is one more post."""
-
-    capabilities = PAGE
-
-    async def publish(self, posting: Posting, content: Content) -> Receipt:
-        """Post."""
-
-        def act() -> Receipt:
-            world = self.world
-            world.on_effect(posting.target, posting, content)
-            name = f"post-{len(world.posts)}-{world.loop.time():.3f}"
-            photo = content.photo.digest if content.photo else ""
-            world.posts[name] = Shown(posting, content, photo=photo)
-            if sum(one.posting.id == posting.id for one in world.posts.values()) > 1:
-                world.violate(f"I4: {posting.case} stands twice on {posting.target.id}")
-            return Receipt(posting, {"post": name})
-
-        receipt: Receipt = await self._go(Step.PUBLISH, posting, act, content)
-        return receipt
-
-    async def update(self, receipt: Receipt, content: Content) -> Receipt:
-        """Edit."""
-
-        def act() -> Receipt:
-            name = receipt.handle["post"]
-            if name not in self.world.posts:
-                raise PermanentError("there is no such post")
-            self.world.on_effect(receipt.posting.target, receipt.posting, content)
-            self.world.posts[name].content = content
-            return receipt
-
-        after: Receipt = await self._go(Step.UPDATE, receipt.posting, act, content)
-        return after
-
-    async def retract(self, receipt: Receipt) -> None:
-        """Delete."""
-        await self._go(
-            Step.RETRACT, receipt.posting, lambda: self.world.posts.pop(receipt.handle["post"], None) and None
-        )
-
-    async def observe(self, receipt: Receipt) -> Observation:
-        """Look at one post."""
-
-        def act() -> Observation:
-            post = self.world.posts.get(receipt.handle.get("post", ""))
-            return Observation(True, None, post.content.text) if post else Observation(False)
-
-        seen: Observation = await self._go(Step.OBSERVE, receipt.posting, act)
-        return seen
-
-    async def find(self, posting: Posting) -> Receipt | None:
-        """Look in the feed for the text that was tried."""
-
-        def act() -> Receipt | None:
-            wanted = posting.attempted.text if posting.attempted else ""
-            names = [name for name, post in self.world.posts.items() if post.posting.target.id == posting.target.id]
-            same = [name for name in names if self.world.posts[name].content.text == wanted]
-            return Receipt(posting, {"post": same[0]}) if same else None
-
-        found: Receipt | None = await self._go(Step.FIND, posting, act)
-        return found
-
-
-class SimMail(Unsendable, Channel):
-    """Mailboxes: what came is there for good."""
-
-    capabilities = MAIL
-
-    async def publish(self, posting: Posting, content: Content) -> Receipt:
-        """Send."""
-        return await self._send(Step.PUBLISH, posting, content)
-
-    async def update(self, receipt: Receipt, content: Content) -> Receipt:
-        """Send in the same thread."""
-        return await self._send(Step.UPDATE, receipt.posting, content)
-
-    async def _send(self, step: Step, posting: Posting, content: Content) -> Receipt:
-        def act() -> Receipt:
-            self.world.on_effect(posting.target, posting, content)
-            same = any(one[1] == posting.id and one[2].revision == content.revision for one in self.world.inbox)
-            if not (same and self.capabilities.idempotent):
-                self.world.inbox.append((posting.target.id, posting.id, content))
-            return Receipt(posting, {"thread": posting.id})
-
-        receipt: Receipt = await self._go(step, posting, act, content)
-        return receipt
-
-
-class SimOutbox(SimMail):
-    """An admin's outbox: putting the same again changes nothing."""
-
-    capabilities = OUTBOX
-
-
-class SimPhotos:
-    """The host of the photos, which may hang, refuse, or be slow."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    async def fetch(self, uri: str) -> Photo:
-        """Fetch one photo; the bridge does not look into it."""
-        how = "" if self._world.healed else self._world.photos
-        await asyncio.sleep({"hang": 600.0, "slow": 6.0}.get(how, self._world.lag()))
-        if how == "refused":
-            raise TransientError("photo: not now")
-        if how == "gone":
-            raise PermanentError("photo: 404")
-        return Photo("ab" * 32, data=uri.encode())

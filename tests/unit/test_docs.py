@@ -36,7 +36,19 @@ NAMES = sorted(
     for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md"))
 )
 PROGRAM = "burgernet-bridge"
-SECTIONS = ("store", "queue", "web", "photos", "cases", "dispatch", "log", "service", "adapters")
+SECTIONS = (
+    "store",
+    "queue",
+    "web",
+    "photos",
+    "cases",
+    "retention",
+    "dispatch",
+    "log",
+    "tracing",
+    "service",
+    "adapters",
+)
 FOLDERS = ("bridge", "config", "deploy", "docs", "tests", "scripts", "benchmarks", ".ci")
 
 in_each_document = pytest.mark.parametrize("name", NAMES)

@@ -85,6 +85,12 @@ def test_the_database_is_spoken_to_in_one_room() -> None:
     assert importers("alembic") <= {"store"}
 
 
+def test_opentelemetry_is_known_to_one_file() -> None:
+    """OpenTelemetry is imported by ``tracing.py`` only, and that file by nobody but the composition root."""
+    assert importers("opentelemetry") == {"tracing.py"}
+    assert importers("bridge.tracing") == {"assembly.py"}
+
+
 def test_each_channels_library_stays_in_its_adapter() -> None:
     """SMTP is spoken by an adapter (and by the simulator that answers it), pictures are read by one part."""
     assert importers("aiosmtplib") <= {"adapters"}

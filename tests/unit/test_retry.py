@@ -183,6 +183,15 @@ def test_hurried_looks_do_not_shorten_the_wait() -> None:
     assert after(state, done(Step.FIND, None, since=NOW), PAGE, TIMING, NOW + 61, 0.5).state.applied is Applied.NONE
 
 
+def test_looking_ends_though_the_clock_that_told_when_was_hours_ahead() -> None:
+    """A worker two hours ahead died while it posted: the others look four times, and do not wait two hours to post."""
+    state = replace(SHOWN, applied=Applied.UNKNOWN, blind=1)
+    for _ in TIMING.looks:
+        assert state.applied is Applied.UNKNOWN
+        state = then(state, done(Step.FIND, None, since=NOW + 7200), PAGE).state
+    assert state.applied is Applied.NONE
+
+
 def test_a_post_that_is_not_wanted_any_more_is_looked_for_longer() -> None:
     """A withdrawn post that may still surface is looked for during more than an hour, and then left to rest."""
     state = State(Desired.GONE, applied=Applied.UNKNOWN, applied_content="r1", looks=3)
@@ -253,6 +262,13 @@ def test_a_lease_is_renewed_before_half_of_it_is_over(can: Capabilities) -> None
     assert not due_for_renewal(fresh, can, TIMING, NOW)
     assert due_for_renewal(fresh, can, TIMING, NOW + 450)
     assert not due_for_renewal(replace(fresh, applied=Applied.GONE), can, TIMING, NOW + 450)
+
+
+def test_a_clock_that_was_ahead_does_not_put_off_a_renewal() -> None:
+    """A text was sent while the clock was an hour ahead: what is sent now is renewed halfway through what it was given now."""
+    ahead = replace(SHOWN, shown_until=NOW + 3600 + 900)
+    outcome = then(ahead, done(Step.UPDATE, RECEIPT, "r2", content=content("r2", NOW + 900)), BOARD)
+    assert due_for_renewal(outcome.state, BOARD, TIMING, NOW + 450)
 
 
 @given(

@@ -1,0 +1,159 @@
+"""The figures that have an aim: each beside what it is compared with, and whether it was met."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from benchmarks.tables import percentile
+
+HEADER = ("", "bare", "bridge", "ratio", "aim", "")
+
+LATENCY_AIM = 3.0  # times the bare consumer, at most
+BOARDS_AIM = 0.7  # times the bare loop, at least
+MAILS_AIM = 0.8
+INTAKE_AIM = 0.5
+MEMORY_AIM = 250.0  # MB, less than
+WORKERS_AIM = 1.5  # times one worker, at least, where cores allow
+GROWTH_AIM = 1.3  # times the cost on the smallest store, at most: what "flat" is taken to mean
+READY_AIM = 2.0  # seconds, less than
+IDLE_AIM = 2.0  # percent of one core, at most: what "near zero" is taken to mean
+
+SIZES = {"boards": 10_000, "mails": 100_000, "intake": 10_000, "growth": 1_000_000}  # what the aims speak of
+
+Part = Mapping[str, Any]
+Row = Sequence[str]
+
+
+def rate(part: Part, who: str) -> float:
+    """Give the median rate of one contender: things a second."""
+    return statistics.median(one_rate(part, one) for one in part["rounds"] if one["who"] == who)
+
+
+def one_rate(part: Part, one: Part) -> float:
+    """Give the rate of one round: both ways for boards."""
+    return float(one["rate"]) if "rate" in one else 2 * part["boards"] / (one["shown"] + one["gone"])
+
+
+def ratio(part: Part, who: str = "bridge") -> float:
+    """Give a contender's rate as a share of the bare one's."""
+    return rate(part, who) / rate(part, "bare")
+
+
+def rows(found: Part) -> list[Row]:
+    """Write a row for every figure with an aim, of the parts that came to their end."""
+    written: list[Row] = []
+    for name, write in _ROWS.items():
+        part = found["parts"].get(name)
+        if part and "failed" in part:
+            written.append((name, "", "", "", "", "**failed**"))
+        elif part:
+            written += write(part)
+    return written
+
+
+def _latency(part: Part) -> list[Row]:
+    found = []
+    for what, kind in (("event → PUT at the board, p50", "shown"), ("end event → DELETE, p50", "gone")):
+        bare, bridge = (percentile(part[who][kind], 50) for who in ("bare", "bridge"))
+        times = bridge / bare
+        aim = f"≤ {LATENCY_AIM:g}×"
+        found.append((what, f"{bare:.2f} ms", f"{bridge:.2f} ms", f"{times:.2f}×", aim, _word(times <= LATENCY_AIM)))
+    return found
+
+
+def _boards(part: Part) -> list[Row]:
+    count = part["boards"]
+    peaks = {who: max(one["memory"] for one in part["rounds"] if one["who"] == who) for who in ("bare", "bridge")}
+    kept = _word(peaks["bridge"] < MEMORY_AIM, count >= SIZES["boards"])
+    return [
+        _rated("boards", f"one case to {count:,} boards and back", part, BOARDS_AIM, "requests/s"),
+        ("memory meanwhile, peak", f"{peaks['bare']:.0f} MB", f"{peaks['bridge']:.0f} MB", "", "< 250 MB", kept),
+    ]
+
+
+def _mails(part: Part) -> list[Row]:
+    return [_rated("mails", f"{part['mails']:,} mails to `smtp-sink`", part, MAILS_AIM, "mails/s")]
+
+
+def _intake(part: Part) -> list[Row]:
+    others = [one["who"] for one in part["rounds"] if one["who"] != "bare"]
+    return [
+        _rated("intake", f"{part['events']:,} events taken in ({who.partition(', ')[2]})", part, INTAKE_AIM, "/s", who)
+        for who in others
+    ]
+
+
+def demands(part: Part) -> dict[str, float]:
+    """Give the processor time of one request at each program, in seconds, as measured with one worker."""
+    one = part["rounds"][0]
+    return {name: seconds / (2 * part["boards"]) for name, seconds in one["cpu"].items()}
+
+
+def bound(part: Part, workers: int, cores: int) -> float:
+    """Give the most requests a second that so many workers on so many cores can make: asymptotic bounds.
+
+    A worker is bound by its one interpreter, the boards by theirs, and all together by the cores (Denning and Buzen,
+    The Operational Analysis of Queueing Network Models, 1978).
+    """
+    each = demands(part)
+    return min(workers / each["bridge"], 1 / each["boards"], cores / sum(each.values()))
+
+
+def speed_up(part: Part) -> float:
+    """Give how many times faster the most workers were than one."""
+    return float(part["rounds"][0]["seconds"] / part["rounds"][-1]["seconds"])
+
+
+def _workers(part: Part) -> list[Row]:
+    rates = [f"{2 * part['boards'] / one['seconds']:,.0f} requests/s" for one in part["rounds"]]
+    allowed = bound(part, 2, part["cores"]) / bound(part, 1, part["cores"])
+    times = speed_up(part)
+    met = "met" if times >= WORKERS_AIM else f"{part['cores']} cores allow {allowed:.2f}×"
+    return [("one worker : two, on PostgreSQL", rates[0], rates[-1], f"{times:.2f}×", f"≥ {WORKERS_AIM:g}×", met)]
+
+
+def slope(part: Part, figure: str) -> float:
+    """Give how many times more something costs on the largest store than on the smallest."""
+    return float(part["rounds"][-1][figure] / part["rounds"][0][figure])
+
+
+def _growth(part: Part) -> list[Row]:
+    first, last = part["rounds"][0], part["rounds"][-1]
+    costs = [f"{one['cpu'] * 1e6 / (2 * part['boards']):,.0f} µs" for one in (first, last)]
+    times = slope(part, "cpu")
+    whole = last["postings"] >= SIZES["growth"]
+    what = f"cost of a posting on {first['postings']:,} : {last['postings']:,} rows"
+    return [(what, *costs, f"{times:.2f}×", f"≤ {GROWTH_AIM:g}×", _word(times <= GROWTH_AIM, whole))]
+
+
+def _idle(part: Part) -> list[Row]:
+    ready = statistics.median(part["ready"])
+    return [
+        ("start → ready", "", f"{ready:.2f} s", "", f"< {READY_AIM:g} s", _word(ready < READY_AIM)),
+        ("processor while idle", "", f"{part['percent']:.1f} %", "", "near 0", _word(part["percent"] <= IDLE_AIM)),
+    ]
+
+
+def _rated(name: str, what: str, part: Part, aim: float, unit: str, who: str = "bridge") -> Row:
+    share = ratio(part, who)
+    said = [f"{rate(part, one):,.0f} {unit}" for one in ("bare", who)]
+    size = part["events" if name == "intake" else name]
+    return (what, *said, f"{share:.2f}×", f"≥ {aim:g}×", _word(share >= aim, size >= SIZES[name]))
+
+
+def _word(met: bool, whole: bool = True) -> str:
+    """Say whether an aim is met; a smaller run says nothing about it."""
+    return "(smaller run)" if not whole else "met" if met else "**not met**"
+
+
+_ROWS: dict[str, Callable[[Part], list[Row]]] = {
+    "latency": _latency,
+    "boards": _boards,
+    "mails": _mails,
+    "intake": _intake,
+    "workers": _workers,
+    "growth": _growth,
+    "idle": _idle,
+}

@@ -1,0 +1,40 @@
+"""Judges the targets of a case with very many of them a few at a time: nobody else's ending waits for a mailing."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from bridge.core.errors import StoreUnavailable
+from bridge.intake.accept import Intake
+
+POLL = 1.0  # seconds between looks for what another process left
+
+
+class Planner:
+    """Finishes plans, whoever began them, a transaction at a time; by its own policy, so one process does it."""
+
+    def __init__(self, intake: Intake, poll: float = POLL) -> None:
+        self._intake = intake
+        self._poll = poll
+        self._wake = asyncio.Event()
+        self.not_ready: str | None = None
+
+    def wake(self) -> None:
+        """Look now: an event may have begun a plan."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Plan while there is something to plan, for ever."""
+        while True:
+            self._wake.clear()
+            try:
+                unfinished = await self._intake.plan_more()
+                self.not_ready = None
+            except StoreUnavailable as error:
+                self.not_ready, unfinished = str(error), 0
+            if not unfinished:
+                # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the wake-up.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._poll):
+                        await self._wake.wait()

@@ -1,0 +1,78 @@
+"""The processes that share one PostgreSQL: who is alive, who leads, and what becomes of the claims of the dead.
+
+Nobody is trusted to say goodbye. Each process writes its row anew every few seconds; one that has been silent for
+``DEAD`` seconds is buried by whoever notices first, and its claims are free. The oldest that dispatches leads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, and_, delete, select, update
+
+from bridge.store import schema
+from bridge.store.database import insert
+
+DEAD = 8.0  # seconds of silence
+
+_t = schema.workers.c
+_p = schema.postings.c
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One process: its name, which no other has, and its roles."""
+
+    id: str
+    roles: frozenset[str]
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """Who is alive, the longest a member first, and who was found dead just now."""
+
+    alive: Sequence[Member]
+    buried: Sequence[str]
+
+    def leader(self, role: str) -> str:
+        """Name the one that leads those with a role; nobody: empty."""
+        return next((member.id for member in self.alive if role in member.roles), "")
+
+    def missing(self, roles: Sequence[str]) -> list[str]:
+        """Name the roles that nobody has."""
+        return [role for role in roles if not self.leader(role)]
+
+
+def beat(connection: Connection, me: Member, now: float, *, may_bury: bool) -> Roll:
+    """Say that this process is alive, and look who else is. ``now`` is the database's time."""
+    values = {"id": me.id, "roles": ",".join(sorted(me.roles)), "version": me.version, "since": now, "seen": now}
+    mine = insert(connection.dialect.name, schema.workers).values(values)
+    connection.execute(mine.on_conflict_do_update(index_elements=["id"], set_={"seen": now}))
+    buried = _bury(connection, now) if may_bury else ()
+    alive = select(schema.workers).where(_t.seen >= now - DEAD).order_by(_t.since, _t.id)
+    members = [Member(row.id, frozenset(row.roles.split(",")), row.version) for row in connection.execute(alive)]
+    return Roll(members, buried)
+
+
+def _bury(connection: Connection, now: float) -> Sequence[str]:
+    # One that froze may hold locks, until the server ends its transaction: nobody waits for it.
+    silent = select(_t.id).where(_t.seen < now - DEAD).with_for_update(skip_locked=True)
+    buried = connection.scalars(silent).all()
+    for name in buried:
+        leave(connection, name, now)
+    return buried
+
+
+def release(connection: Connection, name: str, now: float) -> None:
+    """Declare the claims of one process dead: another takes them over and finds out what came of them."""
+    mine = and_(_p.due.is_not(None), _p.claim.startswith(f"{name}/", autoescape=True))
+    claimed = select(_p.id).where(mine).with_for_update(skip_locked=True)
+    connection.execute(update(schema.postings).where(_p.id.in_(claimed)).values(due=now))
+
+
+def leave(connection: Connection, name: str, now: float) -> None:
+    """Take a process that stops off the list."""
+    release(connection, name, now)
+    connection.execute(delete(schema.workers).where(_t.id == name))

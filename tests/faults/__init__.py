@@ -1,0 +1,1 @@
+"""Real faults against real processes: what breaks is broken for real, and the places that were meant tell what they saw."""
