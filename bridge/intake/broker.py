@@ -213,7 +213,7 @@ def received(delivered: Delivered) -> Delivery:
     properties = delivered.header.properties
     if properties.delivery_mode not in (None, *aio_pika.DeliveryMode):
         properties.delivery_mode = None
-    if not (properties.expiration or "0").isdecimal():
+    if properties.expiration is not None and not properties.expiration.isdecimal():
         properties.expiration = None
     return aio_pika.IncomingMessage(delivered)
 
