@@ -5,7 +5,7 @@ BIN := .venv/bin
 SERVICES = $$(scripts/venv python) scripts/services.py
 export PYTHON
 
-.PHONY: help setup demo run test check lint simulate bench services services-down secrets lock clean
+.PHONY: help setup demo run test check lint simulate mutants bench services services-down secrets lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,8 +31,11 @@ lint: .venv/.dev ## ruff, mypy and the import rules
 
 check: lint test ## everything that CI checks: lint and test
 
-simulate: .venv/.dev ## play days of faults in virtual time (SEEDS=2000 FIRST=0)
-	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),500) --first $(or $(FIRST),0)
+simulate: .venv/.dev ## play days of faults in virtual time (SEEDS=2000 FIRST=0, or REPLAY=FILE)
+	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),2000) --first $(or $(FIRST),0) $(if $(REPLAY),--replay $(REPLAY))
+
+mutants: .venv/.dev ## plant bugs in copies of the bridge, and show that the simulation finds each (minutes)
+	@$(BIN)/python -m tests.simulation.hunt $(ARGS)
 
 bench: .venv/.dev services ## measure latency, throughput and memory beside bare versions
 	@scripts/with-services $(BIN)/python -m benchmarks $(ARGS)
