@@ -54,7 +54,7 @@ lock: ## pin the requirements again (newer releases: make lock ARGS=--upgrade)
 
 clean: ## stop the services and remove .venv, .services and caches (not var/, which holds your data)
 	@[ ! -d .services ] || $(SERVICES) remove
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist simulated *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.runtime: requirements.txt pyproject.toml
