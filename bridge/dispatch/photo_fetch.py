@@ -232,7 +232,7 @@ def _read_url(text: str, base: URL | None = None) -> URL:
     try:
         url = URL(text) if base is None else base.join(URL(text))
         usable = bool(text and url.raw_host and url.port)
-    except ValueError:
+    except (ValueError, IndexError):  # the second over "http://[::1]@/"
         usable = False
     if not usable or not _HOST.fullmatch(url.raw_host or "") or not _WORD.fullmatch(str(url)):
         raise PermanentError("photo: not a complete URL")
