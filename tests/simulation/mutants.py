@@ -48,8 +48,8 @@ MUTANTS = (
         "an ending is filtered by area, and carries none",
         ("I2", "I3", "I5"),
         "bridge/intake/accept.py",
-        "        if after != before:\n            self._change(",
-        '        if after != before and getattr(event.data, "area", None):\n            self._change(',
+        "        if after != before:\n            with self._tracer",
+        '        if after != before and getattr(event.data, "area", None):\n            with self._tracer',
     ),
     Mutant(
         "a post of unknown outcome is adopted without looking",
