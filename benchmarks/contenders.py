@@ -20,7 +20,7 @@ import aiohttp
 import asyncpg
 from pamqp.common import FieldTable
 
-from benchmarks.processes import START_SECONDS, Failed, first_line, free_port, running
+from benchmarks.processes import START_SECONDS, Failed, cpu_seconds, first_line, free_port, running
 
 PROGRAM = Path(sys.executable).with_name("burgernet-bridge")
 LOOK = 0.005  # seconds between two looks at whether a program is ready
@@ -37,6 +37,7 @@ class Contender:
     queue: str
     pids: Sequence[int]
     ready_after: float
+    ready_cpu: float = 0.0
     store: str = ""
     web: str = ""
 
@@ -119,7 +120,7 @@ class Arena:
         async with self.channel() as channel:
             try:
                 async with AsyncExitStack() as stack:
-                    pids, ready_after, web = [], 0.0, ""
+                    pids, ready_after, ready_cpu, web = [], 0.0, 0.0, ""
                     for number in range(workers):
                         web = f"http://127.0.0.1:{free_port()}"
                         log = place / f"log-{number}"
@@ -129,9 +130,10 @@ class Arena:
                         process = await stack.enter_async_context(start)
                         await _until_ready(process, web, log)
                         ready_after = max(ready_after, time.monotonic() - began)
+                        ready_cpu = max(ready_cpu, cpu_seconds(process.pid))
                         pids.append(process.pid)
                     exchange = await channel.get_exchange(name)
-                    yield Contender("bridge", exchange, queue["name"], pids, ready_after, store, web)
+                    yield Contender("bridge", exchange, queue["name"], pids, ready_after, ready_cpu, store, web)
             finally:
                 exchanges = [name, f"{name}.dead", f"{name}.status"]
                 await remove(channel, exchanges, [queue["name"], f"{queue['name']}.dead"])

@@ -15,13 +15,14 @@ SETTLE = 2.0  # seconds after the start that do not count as idle
 
 async def idle(arena: Arena, seconds: float, repeat: int) -> dict[str, Any]:
     """Start the bridge some times, with the broker and one board; the last one is watched while it is idle."""
-    ready = []
+    ready, cpu = [], []
     for number in range(repeat):
         async with arena.bridge(arena.signs("bridge", 1)) as contender:
             ready.append(round(contender.ready_after, 3))
+            cpu.append(round(contender.ready_cpu, 2))
             if number == repeat - 1:
                 watched = await watch(contender.pids[0], seconds)
-    return {"ready": ready, **watched}
+    return {"ready": ready, "ready_cpu": cpu, **watched}
 
 
 async def watch(pid: int, seconds: float) -> dict[str, float]:

@@ -22,7 +22,8 @@ from benchmarks.contenders import Arena, Contender
 from benchmarks.events import case_events
 from benchmarks.processes import Failed, cpu_seconds, free_port, peak_memory, running
 
-CONNECTIONS = 8  # the default of adapters.email.connections
+CONNECTIONS = (32, 8)  # at a time: for a mailing of this size, and the default of adapters.email.connections
+FEWER = 5  # times fewer mails over the default, which takes longer
 LOOK = 0.02  # seconds between two looks at the count
 STILL = 30.0  # seconds without a single mail after which a contender has failed
 _COUNT = re.compile(rb"mesg=(\d+)")
@@ -102,17 +103,25 @@ async def _until_open(port: int) -> None:
 
 
 async def mails(arena: Arena, count: int) -> dict[str, Any]:
-    """Send one case to ``count`` readers, with each contender in turn."""
+    """Send one case to ``count`` readers, with each contender in turn, over many connections; to fewer over few."""
     template = await _template(arena)
-    readers = [_reader(number) for number in range(count)]
-    rounds = []
+    many, few = CONNECTIONS
     async with open_sink() as sink:
-        words = (str(sink.port), str(CONNECTIONS), str(template))
-        async with arena.bare(readers, "benchmarks.bare_mail", *words) as contender:
-            rounds.append(await _mailing(contender, sink, count))
-        async with arena.bridge(readers, adapters={"email": _way(sink.port)}) as contender:
-            rounds.append(await _mailing(contender, sink, count))
-    return {"mails": count, "connections": CONNECTIONS, "size": template.stat().st_size, "rounds": rounds}
+        ways = [
+            await _over(arena, sink, template, many, count),
+            await _over(arena, sink, template, few, count // FEWER),
+        ]
+    return {"mails": count, "size": template.stat().st_size, "ways": ways}
+
+
+async def _over(arena: Arena, sink: Sink, template: Path, connections: int, count: int) -> dict[str, Any]:
+    readers = [_reader(number) for number in range(count)]
+    words = (str(sink.port), str(connections), str(template))
+    async with arena.bare(readers, "benchmarks.bare_mail", *words) as contender:
+        bare = await _mailing(contender, sink, count)
+    async with arena.bridge(readers, adapters={"email": _way(sink.port, connections)}) as contender:
+        bridge = await _mailing(contender, sink, count)
+    return {"connections": connections, "mails": count, "rounds": [bare, bridge]}
 
 
 async def _mailing(contender: Contender, sink: Sink, count: int) -> dict[str, Any]:
@@ -145,7 +154,10 @@ async def _mailing(contender: Contender, sink: Sink, count: int) -> dict[str, An
 
 async def _template(arena: Arena) -> Path:
     """Let the bridge write one mail; the bare mailer sends the same, with another reader and Message-ID in it."""
-    async with open_mailbox() as mailbox, arena.bridge([_reader(0)], adapters={"email": _way(mailbox.port)}) as bridge:
+    async with (
+        open_mailbox() as mailbox,
+        arena.bridge([_reader(0)], adapters={"email": _way(mailbox.port, 1)}) as bridge,
+    ):
         await bridge.send(case_events()[0])
         for _ in range(1000):
             if mailbox.mails:
@@ -162,8 +174,8 @@ async def _template(arena: Arena) -> Path:
     return path
 
 
-def _way(port: int) -> dict[str, Any]:
-    return {"host": "127.0.0.1", "port": port, "security": "none", "connections": CONNECTIONS}
+def _way(port: int, connections: int) -> dict[str, Any]:
+    return {"host": "127.0.0.1", "port": port, "security": "none", "connections": connections}
 
 
 def _reader(number: int) -> dict[str, Any]:

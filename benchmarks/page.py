@@ -61,7 +61,9 @@ def draw(found: Results) -> dict[str, str]:
 def readme(text: str, found: Results) -> str:
     """Put the table into the README's text, between the markers."""
     start, end = MARKERS
-    made = f"{start}\n{table(verdicts.HEADER, verdicts.rows(found))}{end}"
+    words = (f"{name}: {found['machine'].get(name, '?')}" for name in ("processor", "load before"))
+    where = prose("; ".join(words) + ".")
+    made = f"{start}\n{where}{table(verdicts.HEADER, verdicts.rows(found))}{end}"
     return re.sub(f"{re.escape(start)}.*?{re.escape(end)}", lambda _: made, text, flags=re.DOTALL)
 
 

@@ -74,7 +74,16 @@ def _boards(part: Part) -> list[Row]:
 
 
 def _mails(part: Part) -> list[Row]:
-    return [_rated("mails", f"{part['mails']:,} mails to `smtp-sink`", part, MAILS_AIM, "mails/s")]
+    return [
+        _rated(
+            "mails",
+            f"{way['mails']:,} mails to `smtp-sink`, {way['connections']} connections",
+            way,
+            MAILS_AIM,
+            "mails/s",
+        )
+        for way in part["ways"]
+    ]
 
 
 def _intake(part: Part) -> list[Row]:

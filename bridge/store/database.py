@@ -17,7 +17,7 @@ from functools import cache
 from operator import itemgetter
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import asyncpg  # type: ignore[import-untyped]
 from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select
@@ -78,11 +78,13 @@ class Database:
     async def write(self, change: Callable[[Connection], T], *, ring: bool = False) -> T:
         """Run ``change`` in a transaction; it commits at the end, or not at all. May raise ``StoreUnavailable``.
 
-        With ``ring`` the commit rings for the other processes, that they look at once.
+        With ``ring`` the commit rings for the other processes, that they look at once; an embedded store has none, and
+        there those that wait at the same time share one commit.
         """
-        ringing = ring and not self.is_sqlite
         with _told():
-            return await self._way.run(_and_ring(change) if ringing else change, reads=False)
+            if ring and isinstance(self._way, _Sqlite):
+                return await self._way.together(change)
+            return await self._way.run(_and_ring(change) if ring else change, reads=False)
 
     async def read(self, look: Callable[[Connection], T]) -> T:
         """Run ``look`` in a transaction that only reads, on one snapshot. May raise ``StoreUnavailable``."""
@@ -144,6 +146,14 @@ def _and_ring(change: Callable[[Connection], T]) -> Callable[[Connection], T]:
     return both
 
 
+class _Group:
+    """Changes that will be written together, and what came of it: their results, in order."""
+
+    def __init__(self) -> None:
+        self.changes: list[Callable[[Connection], Any]] = []
+        self.written: asyncio.Future[list[Any]] | None = None
+
+
 class _Sqlite:
     """One thread writes, two read: SQLite has one writer, and queueing is fairer than its busy waiting."""
 
@@ -155,6 +165,8 @@ class _Sqlite:
         self._engine = create_engine(url, hide_parameters=True)
         event.listen(self._engine, "connect", _prepare_sqlite)
         event.listen(self._engine, "begin", _begin_sqlite)
+        self._writing = asyncio.Lock()  # held by a group on its way
+        self._group = _Group()  # gathers meanwhile
         self._writer = ThreadPoolExecutor(1, "store-writer")
         self._readers = ThreadPoolExecutor(2, "store-reader")
 
@@ -162,6 +174,27 @@ class _Sqlite:
         pool = self._readers if reads else self._writer
         # A transaction that has begun is carried to its end, whoever stops waiting for it.
         return await asyncio.get_running_loop().run_in_executor(pool, _in_transaction, self._engine, function, reads)
+
+    async def together(self, change: Callable[[Connection], T]) -> T:
+        """Write; what comes while others are being written shares a commit, for each waits for the disk.
+
+        When one of a group fails they are all undone, and each is tried by itself.
+        """
+        if not self._writing.locked():
+            async with self._writing:
+                return await self.run(change, reads=False)
+        group, place = self._group, len(self._group.changes)
+        group.changes.append(change)
+        group.written = group.written or asyncio.ensure_future(self._write(group))
+        await asyncio.wait({group.written})
+        if group.written.exception() is None:
+            return cast("T", group.written.result()[place])
+        return await self.run(change, reads=False)
+
+    async def _write(self, group: _Group) -> list[Any]:
+        async with self._writing:
+            self._group = _Group()
+            return await self.run(lambda connection: [change(connection) for change in group.changes], reads=False)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._stop)

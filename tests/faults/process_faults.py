@@ -15,7 +15,7 @@ from tests.faults.scenario import Scenario
 from tests.faults.town import CONNECTIONS, Town, both_ways, open_town
 
 WHATS: tuple[What, What] = ("opened", "ended")
-MARGIN = 3.0  # seconds for the end of a process beyond its deadline
+MARGIN = 10.0  # seconds beyond the deadline of its steps, for goodbyes to the broker and the mail server (5 each)
 
 
 async def sigkill(town: Town, fan_outs: int, kills: tuple[int, int]) -> None:

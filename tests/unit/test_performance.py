@@ -55,9 +55,10 @@ def found() -> dict[str, Any]:
         "boards": {"boards": 10_000, "rounds": [fan_out("bare", 1.0), fan_out("bridge", 2.0)]},
         "mails": {
             "mails": 100_000,
-            "connections": 8,
             "size": 2500,
-            "rounds": [mailing("bare", 2000.0), mailing("bridge", 1000.0)],
+            "ways": [
+                {"connections": 32, "mails": 100_000, "rounds": [mailing("bare", 2000.0), mailing("bridge", 1000.0)]}
+            ],
         },
         "intake": {"events": 10_000, "prefetch": 32, "rounds": rounds},
         "workers": {
@@ -73,7 +74,13 @@ def found() -> dict[str, Any]:
             "missing": {"Y": "no network\nmore words"},
             "scores": [scored("bridge", "A", 0), scored("X", "A", 17), {"who": "X", "scenario": "B", "failed": "why"}],
         },
-        "idle": {"ready": [1.0, 1.5, 3.0], "seconds": 10.0, "percent": 0.5, "wake_ups": 20.0},
+        "idle": {
+            "ready": [1.0, 1.5, 3.0],
+            "ready_cpu": [0.9, 1.0, 1.1],
+            "seconds": 10.0,
+            "percent": 0.5,
+            "wake_ups": 20.0,
+        },
     }
     return {"machine": {"processor": "invented"}, "parts": {name: {**part, "took": 1} for name, part in parts.items()}}
 
@@ -83,7 +90,7 @@ def test_every_aim_is_judged_by_its_figure(found: dict[str, Any]) -> None:
     words = {row[0]: (row[3], row[5]) for row in verdicts.rows(found)}
     assert words["event → PUT at the board, p50"] == ("2.00×", "met")
     assert words["one case to 10,000 boards and back"] == ("0.50×", "**not met**")
-    assert words["100,000 mails to `smtp-sink`"] == ("0.50×", "**not met**")
+    assert words["100,000 mails to `smtp-sink`, 32 connections"] == ("0.50×", "**not met**")
     assert words["10,000 events taken in (X)"] == ("0.50×", "met")
     assert words["start → ready"] == ("", "met")
 
@@ -108,7 +115,7 @@ def test_a_smaller_run_meets_no_aim(found: dict[str, Any]) -> None:
 def test_mails_that_came_too_often_are_told(found: dict[str, Any]) -> None:
     """A doubled mail is on the page."""
     assert "| +3 " not in page.render(found)
-    found["parts"]["mails"]["rounds"][1]["received"] += 3
+    found["parts"]["mails"]["ways"][0]["rounds"][1]["received"] += 3
     assert "| +3 " in page.render(found)
 
 
