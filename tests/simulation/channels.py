@@ -40,8 +40,8 @@ class Channel:
         """Send a request, let it take effect, and wait for the answer."""
         world, name = self.world, posting.target.id
         what = world.fault(name)
-        if what == "late" and step is Step.UPDATE and posting.target.channel == "facebook":
-            # Not promised: an edit of a post that takes effect long after its answer failed to come covers a later one.
+        if what == "late" and step in (Step.UPDATE, Step.RETRACT) and posting.target.channel == "facebook":
+            # Not promised: what is done to a post long after its answer failed to come undoes what was done since.
             what = "lost answer"
         world.note(f"{step.value} {posting.case} at {name}{f' v{content.revision}' if content else ''} {what}".rstrip())
         match what:
