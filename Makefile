@@ -5,7 +5,7 @@ BIN := .venv/bin
 SERVICES = $$(scripts/venv python) scripts/services.py
 export PYTHON
 
-.PHONY: help setup demo run test check lint simulate faults overload fuzz bench services services-down secrets lock clean
+.PHONY: help setup demo run test check lint simulate mutants faults overload fuzz bench services services-down secrets lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,8 +31,11 @@ lint: .venv/.dev ## ruff, mypy and the import rules
 
 check: lint test ## everything that CI checks: lint and test
 
-simulate: .venv/.dev ## play days of faults in virtual time (SEEDS=2000 FIRST=0)
-	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),500) --first $(or $(FIRST),0)
+simulate: .venv/.dev ## play days of faults in virtual time (SEEDS=2000 FIRST=0, or REPLAY=FILE)
+	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),2000) --first $(or $(FIRST),0) $(if $(REPLAY),--replay $(REPLAY))
+
+mutants: .venv/.dev ## plant bugs in copies of the bridge, and show that the simulation finds each (minutes)
+	@$(BIN)/python -m tests.simulation.hunt $(ARGS)
 
 faults: .venv/.dev services ## break everything for real, print one page; a quarter of an hour (ONLY=sigkill SEED=1)
 	@$(BIN)/python -m tests.faults --seed $(or $(SEED),1) $(foreach name,$(ONLY),--only $(name)) $(ARGS)
@@ -61,7 +64,7 @@ lock: ## pin the requirements again (newer releases: make lock ARGS=--upgrade)
 
 clean: ## stop the services and remove .venv, .services and caches (not var/, which holds your data)
 	@[ ! -d .services ] || $(SERVICES) remove
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist simulated *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.runtime: requirements.txt pyproject.toml

@@ -141,7 +141,7 @@ class _Assembly:
     async def _add_intake(self) -> None:
         await self._bridge.intake.replan()
         if self._tell:
-            queue = AmqpIntake(self._settings.queue, self._accept, self._metrics.event)
+            queue = AmqpIntake(self._settings.queue, self._accept, self._metrics.event, tracer=self._tracer)
             self._parts["queue"] = queue
             self._stops.append(Stop("queue", queue.stop_consuming))
 

@@ -2,44 +2,37 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from bridge import __version__, assembly, bootstrap, logs, questions, show
+from bridge import __version__, assembly, bootstrap, questions, show
 from bridge.core.errors import BridgeError, InvalidInput
 from bridge.core.events import Event, Opened, Updated, json_schema, parse_structured
 from bridge.intake import dead_letters
 from bridge.intake.amqp import send_events
-from bridge.names import Loop
-from bridge.service import PartDied, Role
-from bridge.settings import Loaded, load_settings
+from bridge.service import PartDied
 from bridge.store import reading
 from bridge.store.migrate import migrate as run_migrations
 from bridge.store.outbox import outbox as outbox_messages
+from bridge.terminal import (
+    ConfigOption,
+    JsonOption,
+    LanguageOption,
+    RoleOption,
+    fail,
+    load,
+    print_json,
+    print_line,
+    wait,
+)
 
-T = TypeVar("T")
 _UsageError: Any = typer.BadParameter.__base__  # what typer raises for wrong use; the class itself has moved about
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", help="A bridge.yaml; default config/bridge.yaml, else built-in defaults.", metavar="PATH"),
-]
-RoleOption = Annotated[
-    list[Role] | None,
-    typer.Option("--role", help="Only this role; repeatable (default: all). Needs PostgreSQL, which the others share."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON alone.")]
-LanguageOption = Annotated[
-    Literal["nl", "en"], typer.Option("--language", help="Language of headings and reasons: nl or en.")
-]
-
 app = typer.Typer(
     help="Puts Burgernet alerts on boards, in mailboxes, on Facebook and in admins' outboxes, and takes them back.",
     no_args_is_help=True,
@@ -59,47 +52,16 @@ def main() -> None:
     try:
         sys.exit(app(standalone_mode=False))
     except _UsageError as error:
-        _fail([error.format_message()] if error.format_message() else [], error.exit_code)  # none: help was printed
+        fail([error.format_message()] if error.format_message() else [], error.exit_code)  # none: help was printed
     except InvalidInput as error:
-        _fail(error.problems, 2)
+        fail(error.problems, 2)
     except (BridgeError, PartDied) as error:
-        _fail([str(error)], 1)
+        fail([str(error)], 1)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
-
-
-def _fail(lines: Sequence[str], code: int) -> NoReturn:
-    for line in lines:
-        sys.stderr.write(f"error: {logs.mask(line)}\n")  # it may quote a URL with a password
-    sys.exit(code)
-
-
-def _load(config: Path | None, *, quiet: bool = True) -> Loaded:
-    loaded = load_settings(config)
-    logs.configure(loaded.settings.log.model_copy(update={"level": "critical"}) if quiet else loaded.settings.log)
-    return loaded
-
-
-def _wait(work: Coroutine[Any, Any, T]) -> T:
-    with asyncio.Runner(loop_factory=Loop) as runner:
-        return runner.run(work)
-
-
-def _print_json(value: object) -> None:
-    """Print JSON whose strangers' texts can do nothing to a terminal: what is not printable is escaped."""
-    text = json.dumps(value, ensure_ascii=False, indent=2)
-    sys.stdout.write("".join(char if char.isprintable() or char == "\n" else _escape(char) for char in text) + "\n")
-
-
-def _print_line(text: str) -> None:
-    sys.stdout.write(show.clean(text) + "\n")
-
-
-def _escape(char: str) -> str:
-    return json.dumps(char)[1:-1] if char > "\x7f" else f"\\u{ord(char):04x}"
 
 
 @app.callback(invoke_without_command=True)
@@ -118,8 +80,8 @@ def version(
 @app.command()
 def run(roles: RoleOption = None, config: ConfigOption = None) -> None:
     """Run the bridge as a service, until SIGTERM or SIGINT."""
-    loaded = _load(config, quiet=False)
-    _wait(assembly.serve(loaded, roles or ()))
+    loaded = load(config, quiet=False)
+    wait(assembly.serve(loaded, roles or ()))
 
 
 @app.command()
@@ -130,7 +92,7 @@ def demo(
     """Show the main job on embedded parts: alerts go out, are corrected, and are taken back."""
     from bridge.demo.play import play  # noqa: PLC0415 - the demo and its simulators are no part of the service
 
-    raise typer.Exit(_wait(play(serve=serve, language=language)))
+    raise typer.Exit(wait(play(serve=serve, language=language)))
 
 
 @app.command()
@@ -138,10 +100,10 @@ def check(config: ConfigOption = None) -> None:
     """Check settings, rules, targets and templates; print every error at once."""
 
     async def work() -> str:
-        loaded = _load(config)
+        loaded = load(config)
         return await bootstrap.check(loaded)
 
-    sys.stdout.write(_wait(work()) + "\n")
+    sys.stdout.write(wait(work()) + "\n")
 
 
 @app.command()
@@ -149,13 +111,13 @@ def migrate(config: ConfigOption = None) -> None:
     """Bring the database to the schema of this version."""
 
     async def work() -> None:
-        database = bootstrap.open_database(_load(config))
+        database = bootstrap.open_database(load(config))
         try:
             await run_migrations(database)
         finally:
             await database.close()
 
-    _wait(work())
+    wait(work())
     sys.stdout.write("the database has the schema of this version\n")
 
 
@@ -165,8 +127,8 @@ def backup(
     config: ConfigOption = None,
 ) -> None:
     """Copy all that the bridge remembers to one file, while it runs."""
-    made = _wait(bootstrap.back_up(_load(config), file))
-    _print_line(f"{file}: {show.contents(made)}")
+    made = wait(bootstrap.back_up(load(config), file))
+    print_line(f"{file}: {show.contents(made)}")
 
 
 @app.command()
@@ -178,14 +140,14 @@ def restore(
     config: ConfigOption = None,
 ) -> None:
     """Fill an empty store from a backup; the bridge must not be running."""
-    found = _wait(bootstrap.restore(_load(config), file, moved=moved))
+    found = wait(bootstrap.restore(load(config), file, moved=moved))
     show.restored(Console(), found, moved=moved)
 
 
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of the events."""
-    _print_json(json_schema())
+    print_json(json_schema())
 
 
 @app.command()
@@ -194,22 +156,22 @@ def send(
     config: ConfigOption = None,
 ) -> None:
     """Send events to the queue, or straight in when no queue is configured."""
-    loaded = _load(config)
+    loaded = load(config)
     events = _read_events(files)
 
     async def work() -> None:
         if loaded.settings.queue.url.get_secret_value():
             await send_events(loaded.settings.queue, [body for body, _ in events])
             for _, event in events:
-                _print_line(f"{event.subject}: {event.type.rpartition('.')[2]} is on the queue")
+                print_line(f"{event.subject}: {event.type.rpartition('.')[2]} is on the queue")
             return
         async with bootstrap.open_bridge(loaded) as bridge:
             for _, event in events:
                 accepted = await bridge.intake.accept(event)
                 what = f"{event.type.rpartition('.')[2]} {accepted.verdict}"
-                _print_line(f"{event.subject}: {what}; case {accepted.standing}, revision {accepted.revision}")
+                print_line(f"{event.subject}: {what}; case {accepted.standing}, revision {accepted.revision}")
 
-    _wait(work())
+    wait(work())
 
 
 def _read_events(files: Sequence[str]) -> list[tuple[bytes, Event]]:
@@ -241,21 +203,21 @@ def status(
     if case is not None and not found["cases"]:
         raise BridgeError(f"case: {case!r} is not known")
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
         show.status(Console(), found, language)
 
 
 def _read(config: Path | None, look: Any) -> Any:
     async def work() -> Any:
-        database = bootstrap.open_existing(_load(config))
+        database = bootstrap.open_existing(load(config))
         try:
             await bootstrap.prepare(database)
             return await database.read(look)
         finally:
             await database.close()
 
-    return _wait(work())
+    return wait(work())
 
 
 @app.command()
@@ -265,7 +227,7 @@ def retract(
     config: ConfigOption = None,
 ) -> None:
     """Take a case back everywhere (it ends as withdrawn, and people are told), or take it off one target."""
-    loaded = _load(config)
+    loaded = load(config)
 
     async def work() -> str:
         async with bootstrap.open_bridge(loaded) as bridge:
@@ -276,7 +238,7 @@ def retract(
             what = f"withdrawn ({accepted.verdict}); is being taken back everywhere"
             return f"{case}: {what}, see: burgernet-bridge status {case}"
 
-    _print_line(_wait(work()))
+    print_line(wait(work()))
 
 
 @app.command()
@@ -289,16 +251,16 @@ def outbox(
     """Show what a group admin finds in the outbox, newest last, ready to forward."""
     messages = _read(config, lambda connection: outbox_messages(connection, admin))
     if not messages:
-        _wait(_check_admin(config, admin))
+        wait(_check_admin(config, admin))
     if as_json:
-        _print_json({"admin": admin, "messages": messages})
+        print_json({"admin": admin, "messages": messages})
     else:
         show.outbox(Console(), messages, language)
 
 
 async def _check_admin(config: Path | None, admin: str) -> None:
     """An empty outbox and a mistyped one look alike: name those that there are."""
-    async with bootstrap.open_policy(_load(config)) as (_, configured):
+    async with bootstrap.open_policy(load(config)) as (_, configured):
         known = sorted(target.address for target in configured.policy.targets if target.adapter == "outbox")
     if admin not in known:
         some = ", ".join(known[:20]) or "none: targets.yaml has no outbox"
@@ -310,12 +272,12 @@ def rules_matrix(as_json: JsonOption = False, language: LanguageOption = "nl", c
     """Print for each category and channel whether it may go there, and the rule that decides."""
 
     async def work() -> list[dict[str, Any]]:
-        async with bootstrap.open_policy(_load(config)) as (_, configured):
+        async with bootstrap.open_policy(load(config)) as (_, configured):
             return questions.matrix(configured.policy, language)
 
-    rows = _wait(work())
+    rows = wait(work())
     if as_json:
-        _print_json({"matrix": rows})
+        print_json({"matrix": rows})
     else:
         show.matrix(Console(), rows, language)
 
@@ -333,20 +295,20 @@ def rules_explain(
         raise InvalidInput(f"{event}: type: an ending passes no rule; allowed: an opened or updated event")
 
     async def work() -> list[dict[str, Any]]:
-        loaded = _load(config)
+        loaded = load(config)
         lifetime = timedelta(seconds=loaded.settings.cases.max_lifetime)
         async with bootstrap.open_policy(loaded) as (_, configured):
             return questions.explain(configured.policy, read, lifetime, language)
 
-    rows = _wait(work())
+    rows = wait(work())
     if as_json:
-        _print_json({"case": read.subject, "targets": rows})
+        print_json({"case": read.subject, "targets": rows})
     else:
         show.explained(Console(), rows, language)
 
 
 def _queue(config: Path | None) -> Any:
-    loaded = _load(config)
+    loaded = load(config)
     if not loaded.settings.queue.url.get_secret_value():
         raise InvalidInput("queue.url: is empty; dead letters need a queue")
     return loaded.settings.queue
@@ -360,9 +322,9 @@ def dead_list(
     config: ConfigOption = None,
 ) -> None:
     """List the dead letters, oldest first, with the reason."""
-    letters = [letter.summary() for letter in _wait(dead_letters.list_dead(_queue(config), limit))]
+    letters = [letter.summary() for letter in wait(dead_letters.list_dead(_queue(config), limit))]
     if as_json:
-        _print_json({"dead_letters": letters})
+        print_json({"dead_letters": letters})
     else:
         show.dead_letters(Console(), letters, language)
 
@@ -372,7 +334,7 @@ def dead_show(
     position: Annotated[int, typer.Argument(min=1, help="The number that list gives.")], config: ConfigOption = None
 ) -> None:
     """Print one dead letter whole: headers and body."""
-    _print_json(_wait(dead_letters.show(_queue(config), position)))
+    print_json(wait(dead_letters.show(_queue(config), position)))
 
 
 @dead_app.command("replay")
@@ -381,7 +343,7 @@ def dead_replay(
     config: ConfigOption = None,
 ) -> None:
     """Put dead letters back on the queue."""
-    count = _wait(dead_letters.replay(_queue(config), position))
+    count = wait(dead_letters.replay(_queue(config), position))
     sys.stdout.write(f"{count} put back on the queue\n")
 
 
@@ -390,12 +352,12 @@ def targets_probe(as_json: JsonOption = False, language: LanguageOption = "nl", 
     """Try the way to each target; shows nothing to anyone. Exits with 1 when a way is closed."""
 
     async def work() -> list[dict[str, Any]]:
-        async with bootstrap.open_policy(_load(config)) as (adapters, configured):
+        async with bootstrap.open_policy(load(config)) as (adapters, configured):
             return await questions.probe(configured.policy, adapters)
 
-    rows = _wait(work())
+    rows = wait(work())
     if as_json:
-        _print_json({"targets": rows})
+        print_json({"targets": rows})
     else:
         show.probed(Console(), rows, language)
     raise typer.Exit(0 if all(row["open"] for row in rows) else 1)

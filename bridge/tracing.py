@@ -27,6 +27,7 @@ from opentelemetry.trace import Tracer as OtelTracer
 from opentelemetry.trace.propagation import set_span_in_context
 
 from bridge import __version__
+from bridge.core.errors import StoreUnavailable
 from bridge.core.trace import Kind, Silent, Trace, Tracer
 from bridge.settings import TracingSettings
 
@@ -104,7 +105,7 @@ class _Span:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
             self.fail(kind.__name__)  # its text may quote an alert (I6)
-        if self._told:
+        if self._told and kind is not StoreUnavailable:  # what waits for the store is tried again and again
             self._span.end()  # one that never ends is never sent
 
     def note(self, **facts: str | int) -> None:

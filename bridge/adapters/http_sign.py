@@ -350,7 +350,7 @@ def _plain_url(address: str) -> bool:
     try:
         url = URL(address)
         labels = (url.host or "").encode("idna")
-    except ValueError:
+    except (ValueError, IndexError):  # the second over "http://[::1]@/"
         return False
     return url.scheme in ("http", "https") and bool(labels) and url.port != 0 and "@" not in address.split("/")[2]
 

@@ -39,7 +39,9 @@ _NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 # A last label like this makes a host an IPv4 address for the C library (WHATWG URL, "ends in a number").
 _NUMERIC_HOST = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?", re.IGNORECASE)
 
-_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")  # the library lets blanks and control characters through
+# The library encodes most of what is no part of a URL, but not all, and not in the host.
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
+_WORD = re.compile(r"[!-~]+")
 
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the IPv4 internet as seen from an IPv6-only network
 _GLOBAL_UNICAST = IPv6Network("2000::/3")  # RFC 4291: all that is given out so far; the rest is inside or reserved
@@ -230,9 +232,9 @@ def _read_url(text: str, base: URL | None = None) -> URL:
     try:
         url = URL(text) if base is None else base.join(URL(text))
         usable = bool(text and url.raw_host and url.port)
-    except ValueError:
+    except (ValueError, IndexError):  # the second over "http://[::1]@/"
         usable = False
-    if not usable or not _HOST.fullmatch(url.raw_host or ""):
+    if not usable or not _HOST.fullmatch(url.raw_host or "") or not _WORD.fullmatch(str(url)):
         raise PermanentError("photo: not a complete URL")
     if url.scheme not in ("http", "https"):
         raise PermanentError("photo: only http and https are fetched")

@@ -18,6 +18,7 @@ from bridge.store.database import Connection, Database
 DAY = 86400.0
 INTERVAL = 300.0  # seconds between two rounds: a day or more has passed anyway
 SHARE = 9  # for each second that the store works for us, so many are left to others
+PATIENCE = 5.0  # seconds that a transaction waits for a rush: boards that are down for days must not stop all erasing
 LEAST = 0.002  # seconds that a transaction counts for at least
 PAGE = 100  # cases that are looked up at a time
 
@@ -30,7 +31,7 @@ class Retention:
     """Erases the words of a case ``days`` after its last change, once nothing of it is to be done or seen any more.
 
     ``configured``: the digests of the targets that are in use, whose addresses stay. ``on_erased`` hears a table and a
-    number of rows. While ``busy`` says that many steps are under way, nothing is erased. Several processes may do this
+    number of rows. While ``busy`` says that many steps are under way, little is erased. Several processes may do this
     side by side: each transaction looks again.
     """
 
@@ -126,7 +127,8 @@ class Retention:
 
     async def _gently(self, change: Callable[[Connection], T]) -> T:
         """Let others go first, and for most of the time."""
-        while self._busy():  # noqa: ASYNC110 - nobody rings when the rush is over
+        end = time.monotonic() + PATIENCE
+        while self._busy() and time.monotonic() < end:  # noqa: ASYNC110 - nobody rings when the rush is over
             await asyncio.sleep(0.1)
         started = time.perf_counter()
         result = await self._database.write(change)

@@ -22,7 +22,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 from bridge.core.case import Verdict
 from bridge.core.errors import InvalidInput, StoreUnavailable
 from bridge.core.events import Event, is_attribute, parse_binary, parse_structured, with_trace
-from bridge.core.trace import read_trace
+from bridge.core.trace import UNTRACED, Tracer, read_trace, trace_words
 from bridge.intake.broker import (
     BrokerError,
     Delivery,
@@ -68,6 +68,7 @@ class AmqpIntake:
         *,
         subscribe: Subscribe = Subscription.open,
         aside: Publisher | None = None,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self.not_ready: str | None = None
         self._queue = settings
@@ -75,6 +76,7 @@ class AmqpIntake:
         self._on_result = on_result
         self._subscribe_to = subscribe
         self._aside = aside or Publisher(settings, "dead letters")
+        self._tracer = tracer
         self._problems: dict[str, str] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._subscription: Subscription | None = None
@@ -220,7 +222,11 @@ class AmqpIntake:
         self._note("dead letters", None)
         # Not the lines themselves: they quote what was sent (I6).
         fields = [one_line(line.partition(":")[0], 80) for line in problem.problems]
-        log.warning("unreadable message put aside", fields=fields, bytes=len(message.body), message_id=_name(message))
+        size, cause = len(message.body), read_trace(message.headers)
+        with self._tracer.span("alert.unreadable", cause, "consumer", bytes=size) as span:
+            span.fail("unreadable")
+        told = {"bytes": size, "message_id": _name(message), **trace_words(span.trace)}
+        log.warning("unreadable message put aside", fields=fields, **told)
         await self._answer(message.ack())
         self._on_result("unreadable")
 

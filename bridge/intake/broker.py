@@ -94,7 +94,7 @@ def read_url(queue: Queue) -> URL:
     """Read ``queue.url``; raise ``InvalidInput`` when it is no address of a broker."""
     try:
         url = URL(queue.url.get_secret_value())
-    except ValueError:
+    except (ValueError, IndexError):  # the second over "amqp://[::1]@/"
         url = URL()
     if url.scheme not in ("amqp", "amqps") or not url.host:
         raise InvalidInput("queue.url: is not allowed; allowed: amqp://user:password@host:port/vhost or amqps://…")
@@ -213,7 +213,7 @@ def received(delivered: Delivered) -> Delivery:
     properties = delivered.header.properties
     if properties.delivery_mode not in (None, *aio_pika.DeliveryMode):
         properties.delivery_mode = None
-    if not (properties.expiration or "0").isdecimal():
+    if properties.expiration is not None and not properties.expiration.isdecimal():
         properties.expiration = None
     return aio_pika.IncomingMessage(delivered)
 

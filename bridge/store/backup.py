@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, create_engine, delete, event, func, inspect, select, text
+from sqlalchemy import Connection, Table, create_engine, delete, event, func, inspect, select, text, update
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
@@ -92,6 +92,8 @@ def _restore(sink: Connection, source: Connection, revise: Revise | None) -> dic
     for table in schema.metadata.sorted_tables:
         sink.execute(delete(table))  # what a bridge noted about itself
     rows = {table.name: _copy(source, sink, table, revise) for table in _COPIED}
+    if revise:  # whom a mailing was yet to be planned for may have been mailed since
+        sink.execute(update(schema.cases).where(schema.cases.c.planned.is_not(None)).values(planned=None))
     if sink.dialect.name == "postgresql":
         for table in _SERIAL:
             last = select(func.max(table.c.id)).scalar_subquery()

@@ -126,10 +126,15 @@ class WorkStore:
         return await self._database.write(lambda connection: connection.execute(dead).rowcount)
 
     async def clock_went_back(self, seconds: float, now: float) -> None:
-        """The clock was set back: what was due then is due as many seconds sooner, so that no retry waits for hours."""
+        """The clock was set back: what was due then is due as many seconds sooner, so that no retry waits for hours.
+
+        A claim made while a clock was ahead ends no later than one made now: its worker may be gone.
+        """
         waiting = and_(_t.due > now, _t.claim.is_(None))
         sooner = update(_postings).where(waiting).values(due=_t.due - seconds)
-        await self._database.write(lambda connection: connection.execute(sooner).rowcount)
+        longest = now + LEASE_MARGIN + max((can.timeout for can in self._adapters.values()), default=0.0)
+        ends = update(_postings).where(_t.claim.is_not(None), _t.due > longest).values(due=longest)
+        await self._database.write(lambda connection: [connection.execute(one).rowcount for one in (sooner, ends)])
 
     def _turn(self, connection: Connection, finished: Sequence[Finished], slots: Sequence[Slots], now: float) -> Turn:
         if finished:

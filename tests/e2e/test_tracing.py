@@ -55,6 +55,7 @@ async def results(bench: Bench, key: str) -> list[AbstractIncomingMessage]:
 
 async def test_one_trace_from_the_queue_to_the_board(bench: Bench, collector: Collector) -> None:
     """The publisher's trace goes on in the event, its plan, each step, each board's request, the results and the log."""
+    assert bench.broker
     bench.settings["tracing"] = {"endpoint": collector.url}
     bench.add(boards=2, mails=1, pages=1, admins=1)
     bridge = await bench.start()
@@ -63,7 +64,7 @@ async def test_one_trace_from_the_queue_to_the_board(bench: Bench, collector: Co
     await put(bench, event(CASE, "opened"), traceparent=header, tracestate=STATE)
     await bench.until_settled(CASE)
     accepted, plan = await collector.one("alert.opened"), await collector.one("plan")
-    await until(lambda: len(collector.named("publish sign")) == 2, "spans of both boards")
+    await until(lambda: sum(span.name.startswith("publish ") for span in collector.spans) >= 5, "a span of each place")
     await until(lambda: len(told) == 5, "the results of all five")
 
     assert (accepted.trace, accepted.parent, accepted.kind, accepted.state) == (trace, PUBLISHER, "consumer", STATE)
@@ -98,6 +99,13 @@ async def test_one_trace_from_the_queue_to_the_board(bench: Bench, collector: Co
     await put(bench, event(CASE, "ended"), traceparent="00-not-a-trace-01", tracestate=STATE)
     ended = await collector.one("alert.ended")
     assert (ended.parent, ended.state) == ("", ""), "nonsense begins a trace of our own"
+
+    lost, header = beginning()
+    await bench.broker.put(b"{}", headers={"traceparent": header})
+    unreadable = await collector.one("alert.unreadable")
+    assert (unreadable.trace, unreadable.parent, unreadable.failed) == (lost, PUBLISHER, True)
+    assert unreadable.facts == {"burgernet.bytes": 2, "error.type": "unreadable"}
+    assert [line["trace_id"] for line in bridge.logged("unreadable message put aside")] == [lost]
     await bridge.stop()
 
 

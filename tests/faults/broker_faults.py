@@ -69,15 +69,14 @@ async def disk_alarm(town: Town) -> None:
         async with town.load(what, first, spread=0.2):
             pass
         await town.rig.rabbitmqctl("set_disk_free_limit", "100000GB")
-        try:
-            async with town.load(what, rest):
+        async with town.load(what, rest):
+            try:
                 await town.until_right(what, first)
                 before = town.events
                 await asyncio.sleep(5)
                 town.claim(town.events == before, "the alarm stopped nobody")
+            finally:
                 await town.rig.rabbitmqctl("set_disk_free_limit", "50MB")
-        finally:
-            await town.rig.rabbitmqctl("set_disk_free_limit", "50MB")
         await town.until_right(what, names)
 
 

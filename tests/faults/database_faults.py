@@ -118,7 +118,7 @@ def fill(disk: Path) -> Path:
 async def sqlite_on_a_small_disk(rig: Rig, folder: Path, random: Random) -> AsyncIterator[Town]:
     """Build a town whose SQLite file stands on a small file system."""
     with small_disk(folder / "disk") as disk:
-        async with open_town(rig, folder, random, "") as town:
+        async with open_town(rig, folder, random) as town:
             town.bench.settings["store"]["url"] = f"sqlite:///{disk}/bridge.db"
             town.disk = disk
             yield town

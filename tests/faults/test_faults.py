@@ -25,7 +25,13 @@ SMALL = [
     replace(
         named("sigterm"), play=partial(process_faults.sigterm, rounds=1, seconds=10.0, cases=15), boards=8, mails=8
     ),
-    replace(named("sigkill-sqlite"), play=partial(process_faults.sigkill, rounds=2), boards=100, mails=90, pages=10),
+    replace(
+        named("sigkill-sqlite"),
+        play=partial(process_faults.sigkill, fan_outs=1, kills=(1, 1)),
+        boards=100,
+        mails=90,
+        pages=10,
+    ),
 ]
 
 

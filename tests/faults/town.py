@@ -227,12 +227,17 @@ async def both_ways(town: Town, strike: Any, cases: int) -> None:
 
 
 @asynccontextmanager
-async def open_town(rig: Rig, folder: Path, random: Random, store: str, host: str = "127.0.0.1") -> AsyncIterator[Town]:
-    """Build a town on a folder; ``store`` is the URL of an empty PostgreSQL, else it is SQLite. ``host``: where places listen."""
+async def open_town(
+    rig: Rig, folder: Path, random: Random, store: str = "", host: str = "127.0.0.1", *, signed: bool = True
+) -> AsyncIterator[Town]:
+    """Build a town on a folder; ``store`` is the URL of an empty PostgreSQL, else it is SQLite.
+
+    ``host``: where places listen; ``signed``: whether boards take only what is signed.
+    """
     async with (
         open_broker(rig.amqp_url) as broker,
         open_way(rig.amqp_url, host=host) as way,
-        BoardSimulator(secret=SECRET, host=host) as boards,
+        BoardSimulator(secret=SECRET if signed else None, host=host) as boards,
         SmtpSink(host) as mails,
         GraphSimulator(dict.fromkeys(PAGES, TOKEN), host=host) as graph,
     ):

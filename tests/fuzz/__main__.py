@@ -154,7 +154,7 @@ def main() -> int:
     if strange := sorted(set(names) - set(known)):
         sys.stderr.write(f"error: ONLY: {', '.join(strange)}: no such target; allowed: {', '.join(known)}\n")
         return 2
-    started, share = time.monotonic(), max(1, options.inputs // len(names))
+    started, share = time.monotonic(), -(-options.inputs // len(names))
     with ThreadPoolExecutor(os.cpu_count() or 1) as cores:
         try:
             outcomes = list(cores.map(lambda name: fuzz(name, share, options.seed), names))

@@ -83,3 +83,26 @@ async def test_a_frozen_edit_is_not_posted_again(database: Database) -> None:
         await spine.ended(outcome="withdrawn")
         await spine.settled()
         assert slow.live("p") == []
+
+
+async def test_a_claim_of_a_clock_that_was_ahead_does_not_hold_up_the_others(database: Database) -> None:
+    """A dies in a step while its clock is two hours ahead; who starts with the right clock posts within minutes."""
+    slow = FakePage(timeout=10.0)
+    async with Spine(database, [page("p")], adapters={"page": slow}) as spine:
+        right = spine.clock()
+        spine.clock.now += 7200
+        ahead = spine.start("A")
+        slow.fail(wait_for(asyncio.Event()), times=1)
+        await spine.opened()
+        await spine.until(lambda: len(slow.calls) == 1, travel=False)
+        await ahead.kill()
+        spine.clock.now = right
+        spine.start("B")
+
+        async def ends_soon() -> bool:
+            return bool((await spine.posting("p"))["due"] < right + 60)
+
+        await spine.until(ends_soon, travel=False)
+        await spine.advance(60)
+        await spine.until(lambda: len(slow.live("p")) == 1)
+        assert spine.clock() - right < 300

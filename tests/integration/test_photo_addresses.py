@@ -99,6 +99,7 @@ async def test_a_proxy_of_the_environment_is_not_used(inside: Site, monkeypatch:
         "http://",
         "http:///photo.jpg",
         "http://[::1/",
+        "http://[2606:4700::1]@/",  # over this one the library raises what it never documented
         "http://example.nl:99999/",
         "http://example.nl:0/",
         "http://example.nl\\@127.0.0.1/",

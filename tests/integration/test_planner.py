@@ -105,7 +105,8 @@ async def test_what_left_the_list_is_taken_away(database: Database) -> None:
     await bench.plan()
     await bench.work()
     bench.targets = TARGETS[:-1]
-    await bench.intake.replan("another list")
+    bench.digest = "another list"
+    assert await bench.intake.replan() == 1
     await bench.plan()
     await bench.work()
     assert (await bench.stand())["bord"] == ("refused", "gone")

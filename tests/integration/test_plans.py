@@ -75,7 +75,8 @@ async def a_whole_life(bench: Bench, database: Database) -> None:
         await bench.status(None)
     await bench.intake.hold("zaak", BORD.id)
     await bench.work()
-    await bench.intake.replan("another digest")
+    bench.digest = "another"
+    await bench.intake.replan()
     await database.read(lambda connection: outbox.outbox(connection, BEHEERDER.address))
     await Notices(database).take(100)
 

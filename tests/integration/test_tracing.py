@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bridge import tracing
-from bridge.core.errors import InvalidInput
+from bridge.core.errors import InvalidInput, StoreUnavailable
 from bridge.core.trace import Trace, read_trace
 from bridge.logs import mask
 from bridge.settings import TracingSettings, load_settings
@@ -42,9 +42,10 @@ class Dropped(list[int]):
         return sum(self)
 
 
-async def test_what_arrives(collector: Collector) -> None:
-    """A span arrives with its parent, kind, facts and failure; a forgotten one does not; the end waits for the last."""
+async def test_what_arrives(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A span arrives with parent, kind, facts and failure; a forgotten one, or a try that comes again, does not."""
     dropped = Dropped()
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=proef")
     settings = TracingSettings.model_validate({"endpoint": collector.url, "headers": {"X-Key": "the collector's"}})
     async with open_tracer(settings, "one/1", dropped.append) as tracer:
         with tracer.span("alert.opened", PUBLISHER, "consumer", case="zaak") as span:
@@ -55,6 +56,8 @@ async def test_what_arrives(collector: Collector) -> None:
                 quiet.forget()
         with pytest.raises(LookupError), tracer.span("plan", None, "internal"):
             raise LookupError("what an alert says")
+        with pytest.raises(StoreUnavailable), tracer.span("alert.ended", None, "consumer"):
+            raise StoreUnavailable("it comes again")
         assert span.trace
         assert step.trace
         assert read_trace(span.trace.headers) == span.trace
@@ -68,6 +71,7 @@ async def test_what_arrives(collector: Collector) -> None:
     assert (plan.parent, plan.failed, plan.facts) == ("", True, {"error.type": "LookupError"})
     assert collector.resources[0]["service.name"] == "burgernet-bridge"
     assert collector.resources[0]["service.instance.id"] == "one/1"
+    assert collector.resources[0]["deployment.environment.name"] == "proef", "OpenTelemetry's own variable"
     assert {headers["X-Key"] for headers in collector.headers} == {"the collector's"}
     assert not dropped
 

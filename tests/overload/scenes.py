@@ -62,7 +62,8 @@ async def mailing(bench: Bench, mails: int) -> AsyncIterator[str]:
         target["coverage"] = HERE
     for target in bench.targets[:3]:
         target["coverage"] = THERE
-    bridge = await bench.start()
+    bridge = await _start(bench)
+    yield f"ready with {mails} readers: {bridge.age():.1f} s; {peak(bridge):.0f} MB"
     yield f"nothing to do: {spread(await show_and_clear(bench, 10))}"
     await bench.publish(event("lit", "opened", area=THERE))
     await until(lambda: bench.lit() == 3, "the boards are lit", LONG)
@@ -80,7 +81,7 @@ async def mailing(bench: Bench, mails: int) -> AsyncIterator[str]:
 async def burst(bench: Bench, events: int) -> AsyncIterator[str]:
     """Very many events at once."""
     bench.add(boards=1)
-    bridge = await bench.start()
+    bridge = await _start(bench)
     before = peak(bridge)
     bodies = [event(f"zaak-{number}", "opened") for number in range(events)]
     assert bench.broker
@@ -105,7 +106,7 @@ async def network_down(bench: Bench, boards: int) -> AsyncIterator[str]:
         bench.add(boards=boards, mails=1)
         for target in bench.targets[:boards]:
             target["address"] = target["address"].replace(bench.boards.url, url)
-        bridge = await bench.start()
+        bridge = await _start(bench)
         began = time.monotonic()
         await bench.publish(event("stil", "opened"))
         await until(lambda: bool(bench.mails.messages), "the mail", LONG)
@@ -120,6 +121,13 @@ async def network_down(bench: Bench, boards: int) -> AsyncIterator[str]:
         _, ready = await bridge.get("/readyz")
         yield f"readyz: {ready[:200]}"
         yield f"memory, peak: {peak(bridge):.0f} MB; log: {bridge.log.stat().st_size / 1e6:.1f} MB"
+
+
+async def _start(bench: Bench) -> Running:
+    """Start a bridge, which takes a while with very many targets."""
+    bridge = await bench.start(ready=False)
+    await bridge.ready(LONG)
+    return bridge
 
 
 @asynccontextmanager
@@ -148,7 +156,7 @@ async def history(folder: Path, amqp_url: str, postings: int) -> AsyncIterator[s
         async with open_bench(place, amqp_url) as bench:
             bench.add(boards=3)
             bench.settings["dispatch"] = {"checks": [86400]}
-            bridge = await bench.start()
+            bridge = await _start(bench)
             yield f"{size} postings behind it: {spread(await show_and_clear(bench, 30))}; {peak(bridge):.0f} MB"
 
 

@@ -14,7 +14,7 @@ def happens(machine: Machine, act: Act) -> None:
     world, bridge = machine.world, machine.bridges.get(act.who)
     world.note(str(act).strip())
     match act.what:
-        case "kill" | "start" | "broker cuts" | "freeze" if bridge:
+        case "kill" | "start" | "broker cuts" | "freeze" | "freeze at a claim" if bridge:
             _to_a_process(machine, bridge, act)
         case "store down":
             _for_a_while(world, machine.database.down, act)
@@ -45,8 +45,9 @@ def _to_a_process(machine: Machine, bridge: Bridge, act: Act) -> None:
         case "broker cuts":
             machine.broker.cut(process)
         case "freeze" if not process.dead:
-            process.frozen = True
-            machine.world.later(act.number, lambda: machine.world.loop.thaw(process))
+            bridge.freeze(act.number)
+        case "freeze at a claim":
+            bridge.nap = act.number
 
 
 def _for_a_while(world: World, names: set[str], act: Act) -> None:

@@ -22,7 +22,7 @@ def tell(history: History, *, small: bool = True) -> str:
     if len(lines) > LINES:
         half = LINES // 2
         lines = [*lines[:half], f"{'':9}  … {len(lines) - LINES} lines …", *lines[-half:]]
-    told = [f"FAILED {history}", "", *lines, "", *verdict.wrong]
+    told = [f"{'FAILED' if verdict.wrong else 'HELD'} {history}", "", *lines, "", *verdict.wrong]
     if small:
         told.append(f"play it again: make simulate REPLAY={keep(history)}")
     return "\n".join(told)

@@ -87,7 +87,7 @@ def _case(case: str, random: Random) -> list[Message]:
 
 
 def _acts(random: Random, names: list[str], targets: tuple[str, ...], messages: list[Message]) -> list[Act]:
-    """Make something that happens; kills and freezes tell most just after an event came, when steps run."""
+    """Make something that happens; a kill tells most just after an event came, when steps run."""
     at, name, what = _moment(random), random.choice(names), random.choice(ACTS)
     boards = [target for target in targets if target.startswith("board")]
     match what:
@@ -116,7 +116,11 @@ def _acts(random: Random, names: list[str], targets: tuple[str, ...], messages: 
                 Act(at, "withdraw", case) if random.random() < 0.3 else Act(at, f"hold {case}", random.choice(targets))
             ]
         case "freeze":
-            near = random.choice(messages).at + random.random() * 0.06 if random.random() < 0.8 else at
-            return [Act(round(near, 3), "freeze", name, random.choice([1.0, 18.0, 40.0]))]
+            how = random.choice(["freeze", "freeze at a claim"])
+            return [
+                Act(
+                    round(at / 4, 2) if how.endswith("claim") else at, how, name, random.choice([1.0, 18.0, 40.0, 90.0])
+                )
+            ]
         case _:
             return []

@@ -127,6 +127,14 @@ class Judge:
 
     # --- at rest
 
+    def after_a_while(self) -> None:
+        """Judge that boards are cleared before they would clear themselves (I2)."""
+        wanted = "SELECT count(*) FROM postings WHERE id = ? AND desired = 'shown'"
+        for target in list(self.world.boards):
+            for shown in self.world.showing(target):
+                if not self.database.raw.execute(wanted, (shown.posting.id,)).fetchone()[0]:
+                    self.world.violate(f"I2: {target} still shows {shown.posting.case}, and is left to clear itself")
+
     def at_rest(self) -> None:
         """Judge the whole, when nothing is left to do (I2, I3 and that everybody knows)."""
         cases = defaultdict(list)

@@ -157,12 +157,16 @@ class QuickStore(WorkStore):
     """The real store, not asked where nothing is finished and nothing is due: it would find nothing to do."""
 
     simulated: SimDatabase
+    on_claim: Callable[[], None]
 
     async def turn(self, finished: Sequence[Finished], slots: Sequence[Slots], now: float) -> Turn:
         """Take a turn."""
         if not finished and not self.simulated.any("postings WHERE due <= ?", now):
             return Turn([], more=False)
-        return await super().turn(finished, slots, now)
+        turn = await super().turn(finished, slots, now)
+        if turn.work:
+            self.on_claim()
+        return turn
 
 
 class QuickIntake(Intake):
@@ -183,6 +187,7 @@ class Bridge:
         self.machine = machine
         self.name = name
         self.offset = 0.0
+        self.nap = 0.0  # seconds that it freezes at its next claim
         self.process = Process(name)
         self.bell: list[Callable[[], None]] = []
         self.way = Way(machine.database, name)
@@ -209,6 +214,17 @@ class Bridge:
         intake.simulated = self.machine.database
         return intake
 
+    def freeze(self, seconds: float) -> None:
+        """Stop the process for a while, as a machine does that is moved or out of memory."""
+        self.process.frozen = True
+        self.machine.world.later(seconds, lambda: self.machine.world.loop.thaw(self.process))
+
+    def _nap(self) -> None:
+        if self.nap:
+            self.machine.world.note(f"{self.name} freezes for {self.nap:g} s, and has just claimed a step")
+            self.freeze(self.nap)
+            self.nap = 0.0
+
     async def _main(self) -> None:
         try:
             await self._run()
@@ -229,6 +245,7 @@ class Bridge:
             random=random,
         )
         store.simulated = machine.database
+        store.on_claim = self._nap
         while machine.world.history.workers == 0:
             with suppress(StoreUnavailable):
                 await store.release_all(self.clock())

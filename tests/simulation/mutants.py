@@ -48,8 +48,8 @@ MUTANTS = (
         "an ending is filtered by area, and carries none",
         ("I2", "I3", "I5"),
         "bridge/intake/accept.py",
-        "        if after != before:\n            self._change(",
-        '        if after != before and getattr(event.data, "area", None):\n            self._change(',
+        "        if after != before:\n            with self._tracer",
+        '        if after != before and getattr(event.data, "area", None):\n            with self._tracer',
     ),
     Mutant(
         "a post of unknown outcome is adopted without looking",
@@ -78,20 +78,6 @@ MUTANTS = (
         "bridge/store/work.py",
         'lost = OutcomeUnknown("the worker stopped during this step")',
         'lost = TransientError("the worker stopped during this step")',
-    ),
-    Mutant(
-        "a step begins though its lease has run out",
-        ("I4",),
-        "bridge/dispatch/dispatcher.py",
-        "        if self._clock() > work.lease:\n",
-        "        if work.lease == 0:\n",
-    ),
-    Mutant(
-        "what a dead worker was doing is never taken over",
-        ("I2", "I3"),
-        "bridge/store/work.py",
-        "            self._take_over(connection, row, state, now)\n            return None\n",
-        "            return None\n",
     ),
     Mutant(
         "an ending that comes before its opening is forgotten",
@@ -129,11 +115,11 @@ MUTANTS = (
         "return self.desired is Desired.SHOWN",
     ),
     Mutant(
-        "taking away has a last try",
+        "taking away is tried only once",
         ("I2",),
         "bridge/core/retry.py",
         "        return After(failed, again)  # looking and taking away have no last try\n",
-        "        return After(failed, again if failed.attempts < 2 else None)\n",
+        "        return After(failed, None)\n",
     ),
     Mutant(
         "boards are not read back",

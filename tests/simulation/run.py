@@ -17,6 +17,7 @@ from tests.simulation.machine import Machine, SimDatabase
 from tests.simulation.world import World
 
 REST = 200.0  # seconds that everything must stay as it is, read-backs included, before it is judged
+CLEARED = 90.0  # seconds after which boards are dark by the bridge's own deed, in a world that is well
 PATIENCE = 3600.0  # seconds of virtual time that the world may take to come to rest
 
 _OPEN = "SELECT count(*) FROM postings WHERE claim IS NOT NULL OR (due IS NOT NULL AND priority < 2)"
@@ -115,6 +116,8 @@ async def _play(machine: Machine, judge: Judge) -> None:
         world.later(act.at, lambda act=act: happens(machine, act))
     await _until(world, ACTIVE)
     _heal(machine)
+    await _until(world, ACTIVE + CLEARED)
+    judge.after_a_while()
     begun = world.loop.time()
     while not world.wrong:
         await _until(world, world.loop.time() + REST)

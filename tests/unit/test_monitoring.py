@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.unit import test_docs
+
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = DEPLOY / "prometheus-alerts.yml"
 TESTS = DEPLOY / "prometheus-alerts.test.yml"
@@ -92,6 +94,18 @@ def test_every_alert_says_what_to_do() -> None:
     for rule in alerts():
         assert set(rule["annotations"]) == {"summary", "description", "english"}, rule["alert"]
         assert rule["labels"]["severity"] in ("page", "warning", "info")
+
+
+def test_what_an_alert_tells_to_do_can_be_done() -> None:
+    """Each command in an annotation is read by the real command line, and each setting there is one."""
+    marked = [text for rule in alerts() for text in re.findall(r"`([^`]+)`", rule["annotations"]["description"])]
+    commands = [words for text in marked for words in test_docs.calls(text)]
+    settings = [text.split(".") for text in marked if re.fullmatch(rf"({'|'.join(test_docs.SECTIONS)})\.\w+", text)]
+    for words in commands:
+        test_docs.test_every_command_exists_with_its_options("an alert", words)
+    assert [path for path in settings if not test_docs.is_setting(path)] == []
+    assert len(commands) > 5
+    assert len(settings) > 1
 
 
 def test_promtool_reads_every_expression(tmp_path: Path) -> None:

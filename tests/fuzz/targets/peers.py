@@ -249,9 +249,12 @@ async def _talk(data: bytes) -> None:
                 last = line
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    # An address of its own, for others on this machine may still call a port that was theirs.
+    server = await asyncio.start_server(serve, "127.83.0.7", 0)
     try:
-        config = EmailConfig(port=server.sockets[0].getsockname()[1], security="none", timeout=2.0, connections=1)
+        config = EmailConfig(
+            host="127.83.0.7", port=server.sockets[0].getsockname()[1], security="none", timeout=2.0, connections=1
+        )
         async with Email(config, Resources(None, _NoOutbox())) as adapter:  # type: ignore[arg-type]
             try:
                 await adapter.publish(READER, CONTENT)

@@ -8,6 +8,7 @@ import aiormq
 from pamqp import commands, frame, header
 from pamqp.exceptions import PAMQPException
 
+from bridge.core.trace import PARENT, STATE, read_trace
 from bridge.intake.amqp import read_event
 from bridge.intake.broker import UNDECODABLE, failures, one_line, received
 from bridge.intake.dead_letters import read_letter
@@ -21,11 +22,19 @@ from tests.fuzz.targets.events import ALERT, ENVELOPE, OPENED
 TABLE = QueueSettings.model_validate({"url": "amqp://bridge:x@mq/", "senders": {"leiden": ["urn:nld:*"]}})
 
 
+def _odd() -> bytes:
+    """Give properties that the library itself would not write, but raise over."""
+    odd = commands.Basic.Properties(content_type="application/json")
+    odd.delivery_mode, odd.expiration = 26, ""
+    return bytes(header.ContentHeader(0, 10, odd).marshal())
+
+
 def _properties(**fields: object) -> bytes:
     return header.ContentHeader(0, 10, commands.Basic.Properties(**fields)).marshal()  # type: ignore[arg-type]
 
 
 SEEDS = [
+    _odd(),
     _properties(
         content_type="application/cloudevents+json", user_id="leiden", message_id="m", priority=3, expiration="5"
     ),
@@ -38,6 +47,27 @@ SEEDS = [
         user_id="bridge",
     ),
 ]
+
+
+@target(
+    shape=Shape.JSON,
+    seeds=[
+        json.dumps({PARENT: f"00-{'ab' * 16}-{'cd' * 8}-01", STATE: "rojo=00f067aa0ba902b7, congo@x=t61rcWkgMzE"}),
+        json.dumps({PARENT: f"cc-{'ab' * 16}-{'cd' * 8}-ff-later", STATE: ",".join(f"k{n}=v" for n in range(40))}),
+    ],
+    most=4_000,
+)
+def trace(data: bytes) -> None:
+    """Where a publisher says that its event belongs: a trace by the rules that can be passed on, or none."""
+    try:
+        headers = dict(json.loads(data))
+    except (ValueError, TypeError, RecursionError):
+        return
+    found = read_trace(headers)
+    if found is not None:
+        promise(read_trace(found.headers) == found, "a trace survives a round trip")
+        promise(all(word.isascii() and word.isprintable() for word in found.headers.values()), "it fits a header")
+        promise(len(found.parent) == 55 and len(found.state) <= 512, "it is no longer than all must carry")
 
 
 @target(shape=Shape.BYTES, seeds=SEEDS, most=4_000)
