@@ -56,6 +56,8 @@ async def _measure(options: Options, amqp_url: str, postgres_url: str) -> Result
                     part = {"failed": str(error)}
                     sys.stderr.write(f"{name} failed: {error}\n")
                 found["parts"][name] = part | {"took": round(time.monotonic() - began)}
+                if options.write:
+                    page.keep(found)  # each part when it is there: a run that is cut off keeps the ones before
     return found
 
 
@@ -93,8 +95,6 @@ def main() -> int:
         sys.stderr.write("error: BRIDGE_TEST_AMQP_URL is not set; make bench sets it\n")
         return 2
     found = asyncio.run(_measure(options, amqp_url, os.environ.get("BRIDGE_TEST_POSTGRES_URL", "")))
-    if options.write:
-        found = page.keep(found)
     sys.stdout.write(page.render(found))
     return 1 if any("failed" in part for part in found["parts"].values()) else 0
 

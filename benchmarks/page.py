@@ -67,7 +67,7 @@ def readme(text: str, found: Results) -> str:
     return re.sub(f"{re.escape(start)}.*?{re.escape(end)}", lambda _: made, text, flags=re.DOTALL)
 
 
-def keep(found: dict[str, Any], root: Path = ROOT) -> dict[str, Any]:
+def keep(found: Results, root: Path = ROOT) -> None:
     """Write results, page, charts and the README's table; parts that were not measured now stay as they were."""
     path = root / "docs" / "performance.json"
     before = json.loads(path.read_text())["parts"] if path.exists() else {}
@@ -78,7 +78,6 @@ def keep(found: dict[str, Any], root: Path = ROOT) -> dict[str, Any]:
         place = root / name
         place.parent.mkdir(exist_ok=True)
         place.write_text(text)
-    return whole
 
 
 def files(found: Results, read_me: str) -> dict[str, str]:

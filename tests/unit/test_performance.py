@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -49,8 +51,8 @@ def found() -> dict[str, Any]:
     ]
     parts: dict[str, Any] = {
         "latency": {
-            "bare": {"shown": [1.0, 2.0, 3.0], "gone": [1.0, 2.0, 3.0]},
-            "bridge": {"shown": [2.0, 4.0, 6.0], "gone": [2.0, 4.0, 6.0]},
+            "bare": {"shown": [1.0, 2.0, 3.0] * 40, "gone": [1.0, 2.0, 3.0] * 40},
+            "bridge": {"shown": [2.0, 4.0, 6.0] * 40, "gone": [2.0, 4.0, 6.0] * 40},
         },
         "boards": {"boards": 10_000, "rounds": [fan_out("bare", 1.0), fan_out("bridge", 2.0)]},
         "mails": {
@@ -160,3 +162,26 @@ def test_the_readme_gets_the_table_between_its_markers(found: dict[str, Any]) ->
     assert text.endswith(f"{end}\nafter\n")
     assert "old" not in text
     assert "one case to 10,000 boards and back" in text
+
+
+def test_what_is_kept_is_kept_part_by_part(found: dict[str, Any], tmp_path: Path) -> None:
+    """A run of one part leaves the other parts of the page as they were."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "README.md").write_text("\n".join(page.MARKERS))
+    page.keep(found, tmp_path)
+    found["parts"] = {"idle": {**found["parts"]["idle"], "ready": [7.25]}}
+    page.keep(found, tmp_path)
+    text = (tmp_path / "docs" / "performance.md").read_text()
+    assert "| start → ready" in text
+    assert "7.25 s" in text
+    assert "one case to 10,000 boards and back" in text
+    assert "one case to 10,000 boards and back" in (tmp_path / "README.md").read_text()
+    assert (tmp_path / "docs" / "performance" / "boards.svg").exists()
+
+
+def test_the_page_is_what_the_stored_results_give() -> None:
+    """The page, its charts and the README's table are the command's own, made from the figures that are kept."""
+    stored = json.loads((page.ROOT / "docs" / "performance.json").read_text("utf-8"))
+    made = page.files(stored, (page.ROOT / "README.md").read_text("utf-8"))
+    assert {name for name, text in made.items() if (page.ROOT / name).read_text("utf-8") != text} == set()
+    assert {f"docs/performance/{path.name}" for path in (page.ROOT / "docs" / "performance").iterdir()} <= set(made)
