@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Connection, String, Table, case, cast, literal, select
 
-from benchmarks.measure import case_events
+from benchmarks.events import case_events
 from bridge.core.case import Case, fold
 from bridge.core.events import dump, parse_structured
 from bridge.store import cases, schema
