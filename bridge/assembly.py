@@ -122,7 +122,7 @@ class _Assembly:
         if not self._database.is_sqlite:
             self._add_team()
         if Role.INTAKE in self._roles:
-            await self._add_intake()
+            self._add_intake()
         if Role.DISPATCH in self._roles:
             await self._add_dispatch(fetcher)
         if Role.WEB in self._roles:
@@ -138,8 +138,7 @@ class _Assembly:
         self._team = Team(self._database, me, self._bridge.bell.ring, needed)
         self._parts["workers"] = self._team
 
-    async def _add_intake(self) -> None:
-        await self._bridge.intake.replan()
+    def _add_intake(self) -> None:
         if self._tell:
             queue = AmqpIntake(self._settings.queue, self._accept, self._metrics.event, tracer=self._tracer)
             self._parts["queue"] = queue

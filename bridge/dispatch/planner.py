@@ -25,10 +25,12 @@ class Planner:
         self._wake.set()
 
     async def run(self) -> None:
-        """Plan while there is something to plan, for ever."""
+        """Judge anew what another policy judged, then plan while there is something to plan, for ever."""
+        judged = False
         while True:
             self._wake.clear()
             try:
+                judged = judged or await self._intake.replan() >= 0
                 unfinished = await self._intake.plan_more()
                 self.not_ready = None
             except StoreUnavailable as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import structlog
 
@@ -55,7 +56,9 @@ class Team:
         """Stop leading, and take this process off the list: the others need not wait for its silence."""
         self._left = True
         self._lead(leads=False)
-        await self._database.write(lambda connection: workers.leave(connection, self._me.id, self._database.clock()))
+        with suppress(StoreUnavailable):  # then its silence must do
+            now = self._database.clock()
+            await self._database.write(lambda connection: workers.leave(connection, self._me.id, now))
 
     async def until(self, *, leads: bool) -> None:
         """Wait until this process leads, or no longer does."""

@@ -128,3 +128,19 @@ async def test_the_part_plans_when_it_is_woken(database: Database) -> None:
         with suppress(asyncio.CancelledError):
             await running
     assert planner.not_ready is None
+
+
+async def test_who_begins_to_plan_judges_anew_what_another_policy_judged(database: Database) -> None:
+    """A process that takes the lead with other rules or targets brings the open cases in line with them."""
+    bench = Bench(database, TARGETS[:-1])
+    await bench.accept("opened")
+    bench.targets, bench.digest = TARGETS, "another list"
+    running = asyncio.create_task(Planner(bench.intake).run())
+    try:
+        async with asyncio.timeout(20):
+            while "bord" not in await bench.postings():
+                await asyncio.sleep(0.01)
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
