@@ -181,6 +181,7 @@ async def back_up(loaded: Loaded, path: Path) -> Copied:
 
 async def restore(loaded: Loaded, path: Path, *, moved: bool) -> Copied:
     """Fill an empty store from a backup; ``moved``: nothing has run since it was made."""
+    backup.check_file(path)
     with only_one(loaded):
         database = open_database(loaded)
         try:

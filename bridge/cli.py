@@ -18,6 +18,7 @@ from bridge.intake import dead_letters
 from bridge.intake.amqp import send_events
 from bridge.service import PartDied
 from bridge.store import reading
+from bridge.store.database import check_there
 from bridge.store.migrate import migrate as run_migrations
 from bridge.store.outbox import outbox as outbox_messages
 from bridge.terminal import (
@@ -228,6 +229,7 @@ def retract(
 ) -> None:
     """Take a case back everywhere (it ends as withdrawn, and people are told), or take it off one target."""
     loaded = load(config)
+    check_there(loaded.settings.store.url.get_secret_value())
 
     async def work() -> str:
         async with bootstrap.open_bridge(loaded) as bridge:

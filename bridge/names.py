@@ -41,15 +41,22 @@ class Loop(asyncio.SelectorEventLoop):
             if len(self._asked) >= self._most:
                 raise socket.gaierror(socket.EAI_AGAIN, "too many names are being looked up")
             answer = self._asked[question] = self.create_future()
-            threading.Thread(target=self._look_up, args=(question,), name="name", daemon=True).start()
+            self._start(question)
         return await asyncio.shield(answer)
+
+    def _start(self, question: tuple[Any, ...]) -> None:
+        try:
+            threading.Thread(target=self._look_up, args=(question,), name="name", daemon=True).start()
+        except RuntimeError as error:  # no more threads just now
+            del self._asked[question]
+            raise socket.gaierror(socket.EAI_AGAIN, str(error)) from error
 
     def _look_up(self, question: tuple[Any, ...]) -> None:
         result: Any = None
         error: Exception | None = None
         try:
             result = socket.getaddrinfo(*question)
-        except (OSError, UnicodeError) as failed:
+        except Exception as failed:  # noqa: BLE001 - whatever it is, who asked must hear it
             error = failed
         with suppress(RuntimeError):  # the loop has been closed: nobody asks any more
             self.call_soon_threadsafe(self._tell, question, result, error)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from bridge.core.errors import StoreUnavailable
 from bridge.intake.accept import Intake
 
+JUDGE = 30.0  # seconds between looks for what a process with another policy judged: it may be gone since
 POLL = 1.0  # seconds between looks for what another process left
 
 
@@ -26,11 +27,14 @@ class Planner:
 
     async def run(self) -> None:
         """Judge anew what another policy judged, then plan while there is something to plan, for ever."""
-        judged = False
+        next_judging = 0.0
+        clock = asyncio.get_running_loop().time
         while True:
             self._wake.clear()
             try:
-                judged = judged or await self._intake.replan() >= 0
+                if clock() >= next_judging:
+                    await self._intake.replan()
+                    next_judging = clock() + JUDGE
                 unfinished = await self._intake.plan_more()
                 self.not_ready = None
             except StoreUnavailable as error:

@@ -38,6 +38,8 @@ class Team:
         self._following = asyncio.Event()
         self._following.set()
         self._left = False
+        self._said = asyncio.Event()  # no beat is on its way
+        self._said.set()
 
     async def run(self) -> None:
         """Beat for ever, over as many connections as it takes."""
@@ -57,6 +59,7 @@ class Team:
         self._left = True
         self._lead(leads=False)
         with suppress(StoreUnavailable):  # then its silence must do
+            await self._said.wait()  # a beat on its way would put it back on the list
             now = self._database.clock()
             await self._database.write(lambda connection: workers.leave(connection, self._me.id, now))
 
@@ -69,8 +72,12 @@ class Team:
         while not self._left:
             # Who was away itself takes nobody for dead: they may all be coming back together.
             may_bury = time.monotonic() - began > workers.DEAD
-            async with asyncio.timeout(workers.DEAD / 2):
-                await self._beat(line, may_bury=may_bury)
+            self._said.clear()
+            try:
+                async with asyncio.timeout(workers.DEAD / 2):
+                    await self._beat(line, may_bury=may_bury)
+            finally:
+                self._said.set()
             await asyncio.sleep(BEAT)
 
     async def _beat(self, line: Line, *, may_bury: bool) -> None:

@@ -16,7 +16,7 @@ from bridge.core.case import Case, Standing, Verdict, fold, settle
 from bridge.core.content import Photo
 from bridge.core.errors import BridgeError, InvalidInput
 from bridge.core.events import Ended, Event
-from bridge.core.planning import Policy, plan_end, plan_open, plan_removed
+from bridge.core.planning import PhotoState, Policy, plan_end, plan_open, plan_removed
 from bridge.core.posting import Kind, posting_id
 from bridge.core.target import Target
 from bridge.core.trace import UNTRACED, Trace, Tracer, read_trace, trace_words
@@ -178,8 +178,28 @@ class Intake:
             return  # another process was here
         if case.standing is not Standing.OPEN:
             wishes.note_planned(connection, name, policy.digest, None, first=False)
+        elif start == wishes.RESTORED:
+            self._plan_restored(connection, case, policy)
         elif start < len(self._in_order(policy)):
             self._plan(connection, case, self._clock(), start)
+
+    def _plan_restored(self, connection: Connection, case: Case, policy: Policy) -> None:
+        """A backup was made in the middle of a plan: judge boards, and posts that are there; nobody is mailed anew."""
+        there = wishes.existing_postings(connection, case.id)
+        named = {target.id: posting_id(case.id, target) for target in policy.targets}
+        kinds = {target.id: policy.adapters[target.adapter].kind for target in policy.targets}
+        safe = [
+            target
+            for target in policy.targets
+            if kinds[target.id] is Kind.STATE or (kinds[target.id] is Kind.POST and named[target.id] in there)
+        ]
+        existing = {named[target.id]: there[named[target.id]] for target in safe if named[target.id] in there}
+        now = self._clock().timestamp()
+        held = wishes.held_targets(connection, case.id)
+        plan = plan_open(case, replace(policy, targets=safe), existing, PhotoState(), held)
+        wishes.apply_wishes(connection, case, plan, policy.adapters, now, now)
+        wishes.note_planned(connection, case.id, policy.digest, None, first=True)
+        wishes.keep_decisions(connection, case, plan.judged, now)
 
     def _plan_end(self, connection: Connection, name: str, gone: set[str]) -> None:
         """Take away what stands at targets that left the list, unless the plan began anew meanwhile."""
@@ -194,6 +214,7 @@ class Intake:
 
     def _close(self, connection: Connection, case: Case, now: datetime) -> None:
         photos.erase_photos(connection, case.id)
+        wishes.lock_postings(connection, case.id)
         groups = wishes.groups(connection, case.id)
         wishes.apply_endings(connection, case, plan_end(case, groups, self._policy().renderer), now.timestamp())
         if case.standing is Standing.EXPIRED:
@@ -220,9 +241,11 @@ class Intake:
         case = cases.lock_case(connection, name)
         if case.standing is not Standing.OPEN or not photos.keep_photo(connection, name, uri, photo, error):
             return False
-        wishes.stop_waiting(connection, name, now.timestamp())
-        if photo:
-            self._open(connection, case, now)
+        wanted = case.registers.alert.photo if case.registers.alert else None
+        if wanted is None or wanted.uri == uri:  # not one that a correction has replaced meanwhile
+            wishes.stop_waiting(connection, name, now.timestamp())
+            if photo:
+                self._open(connection, case, now)
         return True
 
     async def replan(self) -> int:
@@ -264,6 +287,7 @@ class Intake:
     def _hold(self, connection: Connection, case: str, target: str) -> None:
         if cases.find_case(connection, case) is None:
             raise BridgeError(f"case: {case!r} is not known")
+        cases.lock_case(connection, case)  # a plan that is being made does not know of the hold yet
         taken_away = wishes.hold_posting(connection, case, target, self._clock().timestamp())
         if not taken_away and target not in {one.id for one in self._policy().targets}:
             raise InvalidInput(f"target: {target!r} is not known; allowed: a target of targets.yaml, or of this case")

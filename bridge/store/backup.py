@@ -30,6 +30,7 @@ from bridge.store import schema
 from bridge.store.database import Database
 from bridge.store.migrate import fits, head, known_versions, upgrade, version
 from bridge.store.rows import result_row, state_in
+from bridge.store.wishes import RESTORED
 
 _MANY, _FEW = 1_000, 8  # rows in memory at a time: small ones, and those with texts or photos
 _LARGE = frozenset({"events", "cases", "contents", "photos"})
@@ -55,8 +56,15 @@ async def back_up(database: Database, path: Path) -> Copied:
     """Write all that the store holds to ``path``: whole, for its owner alone, or not at all."""
     if not await database.read(fits):
         raise BridgeError("the database has another schema than this version needs; run: burgernet-bridge migrate")
+    _check_place(path, database.path)
     with _whole_or_nothing(path) as unfinished:
         return await database.read(partial(_back_up, path=unfinished))
+
+
+def _check_place(path: Path, store: Path | None) -> None:
+    own = [Path(f"{store.resolve()}{end}") for end in ("", "-wal", "-shm", ".lock")] if store else []
+    if path.is_dir() or path.resolve() in own:
+        raise InvalidInput(f"file: {path} is a folder, or the store itself; allowed: another file")
 
 
 def _back_up(source: Connection, path: Path) -> Copied:
@@ -77,9 +85,11 @@ async def restore(
     With ``adapters`` the postings are taken for what they are worth after the world went on (``core.restoring``); with
     ``None`` nothing has run since, and all is as it was.
     """
+    await database.set_clock()
     with _readable(path) as current, _open_file(current) as source:
         made = float(source.execute(text("SELECT made FROM backup")).scalar_one())
-        revise = partial(_revise, adapters=adapters, timing=timing, now=time.time(), made=made) if adapters else None
+        now = database.clock()
+        revise = partial(_revise, adapters=adapters, timing=timing, now=now, made=made) if adapters else None
         rows = await database.write(partial(_restore, source=source, revise=revise))
         return Copied(made, rows, _open_cases(source))
 
@@ -92,8 +102,8 @@ def _restore(sink: Connection, source: Connection, revise: Revise | None) -> dic
     for table in schema.metadata.sorted_tables:
         sink.execute(delete(table))  # what a bridge noted about itself
     rows = {table.name: _copy(source, sink, table, revise) for table in _COPIED}
-    if revise:  # whom a mailing was yet to be planned for may have been mailed since
-        sink.execute(update(schema.cases).where(schema.cases.c.planned.is_not(None)).values(planned=None))
+    if revise:  # whom a mailing was yet to be planned for may have been mailed since; boards are judged again
+        sink.execute(update(schema.cases).where(schema.cases.c.planned.is_not(None)).values(planned=RESTORED))
     if sink.dialect.name == "postgresql":
         for table in _SERIAL:
             last = select(func.max(table.c.id)).scalar_subquery()
@@ -193,6 +203,12 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def check_file(path: Path) -> None:
+    """Raise ``InvalidInput`` or ``BridgeError`` for what cannot be restored, before a store is made for it."""
+    with _readable(path):
+        return
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, and_, bindparam, select, update
+from sqlalchemy import Connection, and_, bindparam, or_, select, update
 
 from bridge.core import content as contents
 from bridge.core.case import Case, Registers, Standing, Verdict
@@ -126,7 +126,8 @@ def expired_cases(connection: Connection, now: float) -> Sequence[str]:
 
 def judged_otherwise(connection: Connection, policy: str) -> Sequence[str]:
     """Name the open cases that were judged by another policy than this one."""
-    stale = and_(_cases.standing == Standing.OPEN.value, _cases.policy != policy)
+    whole = or_(_cases.planned.is_(None), _cases.planned >= 0)  # what was restored in mid-plan is finished first
+    stale = and_(_cases.standing == Standing.OPEN.value, _cases.policy != policy, whole)
     return connection.scalars(select(_cases.id).where(stale)).all()
 
 

@@ -132,7 +132,8 @@ def unused_targets(connection: Connection, configured: Container[str]) -> list[s
 
 def erase_targets(connection: Connection, ids: Sequence[str]) -> Erased:
     """Forget the addresses of targets."""
-    gone = delete(schema.targets).where(schema.targets.c.id.in_(ids))
+    used = select(_p.id).where(_p.target_row == schema.targets.c.id).exists()  # another process may just have begun to
+    gone = delete(schema.targets).where(schema.targets.c.id.in_(ids), ~used)
     return Counter(targets=connection.execute(gone).rowcount)
 
 

@@ -18,6 +18,7 @@ from bridge.core.target import Target
 from bridge.store import schema
 from bridge.store.database import insert, insert_new, to_json
 
+RESTORED = -1  # instead of how many targets were judged: a backup was made in the middle of a plan
 URGENT, NORMAL, LATER = 0, 1, 2  # endings and retractions; publications and updates; read-backs and renewals
 
 # Made once: to put a statement together takes longer than to run it, and every event waits for these.
@@ -27,6 +28,7 @@ _EXISTING = select(
     *(_p.applied, _p.applied_photo, _p.carried, _p.claim, _p.held, _p.photo),
 ).where(_p.case_id == bindparam("name"))
 _EXISTING_OF = _EXISTING.where(_p.id.in_(bindparam("ids", expanding=True)))
+_LOCKED = select(_p.id).where(_p.case_id == bindparam("name")).order_by(_p.id).with_for_update()
 _HELD = select(schema.holds.c.target).where(schema.holds.c.case_id == bindparam("name"))
 _NEXT_PLAN = (
     update(schema.cases)
@@ -70,6 +72,7 @@ def apply_wishes(
     _keep_targets(connection, [wish.target for wish in shown if wish.target])
     if shown:
         rows = [_row(after, wish, adapters, now, photo_deadline) for wish in shown]
+        rows.sort(key=_by_id)  # who locks rows does so in one order, or two would wait for each other
         connection.execute(_upsert(connection.dialect.name), rows)
     refused = [
         {"p_id": wish.posting, "p_reason": wish.reason, "p_revision": after.revision}
@@ -77,7 +80,11 @@ def apply_wishes(
         if wish.desired is not Desired.SHOWN
     ]
     if refused:
-        connection.execute(_take_away(now), refused)
+        connection.execute(_take_away(now), sorted(refused, key=lambda row: str(row["p_id"])))
+
+
+def _by_id(row: Mapping[str, Any]) -> str:
+    return str(row["id"])
 
 
 def _row(
@@ -117,7 +124,8 @@ def _upsert(dialect: str) -> Any:
     new = statement.excluded
     changes: dict[str, Any] = {name: new[name] for name in _DESIRED}
     changes["due"] = case((schema.postings.c.claim.is_(None), new.due), else_=schema.postings.c.due)
-    return statement.on_conflict_do_update(index_elements=["id"], set_=changes)
+    kept_off = schema.postings.c.held
+    return statement.on_conflict_do_update(index_elements=["id"], set_=changes, where=kept_off.is_(False))
 
 
 def _due_now(now: float) -> Any:
@@ -177,6 +185,12 @@ def groups(connection: Connection, name: str) -> list[Group]:
 def _told(connection: Connection, name: str) -> Content | None:
     body = connection.scalar(select(schema.contents.c.body).where(schema.contents.c.id == name)) if name else None
     return contents.load(body) if body else None
+
+
+def lock_postings(connection: Connection, name: str) -> None:
+    """Let no result of a step come between what is read of a case's postings and what is written of them."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_LOCKED, {"name": name}).close()
 
 
 def apply_endings(connection: Connection, after: Case, wishes: Iterable[GroupWish], now: float) -> None:
@@ -251,7 +265,8 @@ def planned_so_far(connection: Connection, name: str, policy: str) -> int | None
     What another policy judged counts for nothing: its targets stood in another order.
     """
     row = connection.execute(select(_c.planned, _c.policy).where(_c.id == name)).one()
-    return row.planned if row.planned is None or row.policy == policy else 0
+    known = row.planned is None or row.planned == RESTORED or row.policy == policy
+    return row.planned if known else 0
 
 
 def shown_postings(connection: Connection, name: str) -> Sequence[str]:

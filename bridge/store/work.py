@@ -59,7 +59,7 @@ _t = _postings.c
 # Made once: to put a statement together takes longer than to run it.
 _TARGET = select(schema.targets.c.body).where(schema.targets.c.id == bindparam("name"))
 _READ = select(*WORK, *STATE)
-_SAME = _READ.where(_t.id.in_(bindparam("ids", expanding=True))).with_for_update()
+_SAME = _READ.where(_t.id.in_(bindparam("ids", expanding=True))).order_by(_t.id).with_for_update()
 _DUE = (
     _READ.where(_t.adapter == bindparam("adapter"), _t.priority == bindparam("priority"), _t.due <= bindparam("now"))
     .order_by(_t.due)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, delete, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
 
 from bridge.store import schema
 from bridge.store.database import insert
@@ -67,12 +67,16 @@ def _bury(connection: Connection, now: float) -> Sequence[str]:
 
 def release(connection: Connection, name: str, now: float) -> None:
     """Declare the claims of one process dead: another takes them over and finds out what came of them."""
-    mine = and_(_p.due.is_not(None), _p.claim.startswith(f"{name}/", autoescape=True))
-    claimed = select(_p.id).where(mine).with_for_update(skip_locked=True)
+    claimed = select(_p.id).where(_claimed(name)).with_for_update(skip_locked=True)
     connection.execute(update(schema.postings).where(_p.id.in_(claimed)).values(due=now))
 
 
 def leave(connection: Connection, name: str, now: float) -> None:
-    """Take a process that stops off the list."""
+    """Take a process that stops off the list; while claims of it are locked it stays, to be buried again."""
     release(connection, name, now)
-    connection.execute(delete(schema.workers).where(_t.id == name))
+    left = select(_p.id).where(_claimed(name), _p.due > now).exists()
+    connection.execute(delete(schema.workers).where(_t.id == name, ~left))
+
+
+def _claimed(name: str) -> ColumnElement[bool]:
+    return and_(_p.due.is_not(None), _p.claim.startswith(f"{name}/", autoescape=True))
