@@ -19,7 +19,7 @@ from bridge.intake.accept import AT_A_TIME, Accepted, Intake
 from bridge.store import reading
 from bridge.store.database import Database
 from bridge.store.rows import Finished, Work
-from bridge.store.work import Slots, WorkStore
+from bridge.store.work import Slots, Turn, WorkStore
 from tests.unit.samples import BOARD, MAIL, NOW, OUTBOX, PAGE, event, rule, target
 
 ADAPTERS = {"http_sign": BOARD, "facebook": PAGE, "email": MAIL, "outbox": OUTBOX}
@@ -111,9 +111,14 @@ class Bench:
             if not turn.work and not finished:
                 return count
             count += len(turn.work)
-            finished = [Finished(work, self._done(work, answer(work)), 0.01) for work in turn.work]
+            finished = [Finished(work, self.done(work, answer(work)), 0.01) for work in turn.work]
 
-    def _done(self, work: Work, result: Result) -> Done:
+    async def turn(self, finished: Sequence[Finished], slots: Sequence[Slots]) -> Turn:
+        """Take one turn, as a dispatcher does: write results, claim what is due."""
+        return await self._store.turn(finished, slots, self.now)
+
+    def done(self, work: Work, result: Result) -> Done:
+        """Say what came of a step."""
         return Done(work.step, work.content, work.content_id, work.ending, result)
 
     async def status(self, case: str | None = "zaak", language: str = "nl") -> list[dict[str, Any]]:

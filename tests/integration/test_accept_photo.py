@@ -236,3 +236,14 @@ async def test_a_photo_post_under_way_when_the_case_expires_goes_as_well(databas
         gate.set()
         await spine.settled()
         assert [post.live for post in spine.page.posts] == [False]
+
+
+async def test_the_failure_of_an_old_photo_releases_nothing(database: Database) -> None:
+    """A correction brought another photo: what waits for it does not go because the first one was refused."""
+    async with Spine(database, TARGETS) as spine:
+        spine.start()
+        await spine.opened(resource=with_photo())
+        await spine.updated(resource=with_photo("https://photos.example/other.jpg"))
+        await keep(spine, None, "photo: the server answered 404")
+        await spine.until(lambda: len(spine.board.shown) == 2, travel=False)
+        assert (spine.page.calls, spine.mail.calls) == ([], [])

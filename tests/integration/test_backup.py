@@ -24,7 +24,7 @@ from bridge.store.migrate import alembic_config
 from bridge.store.rows import Work
 from tests.integration.spine_store import database_fixture, masters_fixture, store_url  # noqa: F401
 from tests.integration.store_bench import ADAPTERS, ANS, BEHEERDER, BORD, ELSEWHERE, PAGINA, Bench, Result, succeed
-from tests.unit.samples import alert_data
+from tests.unit.samples import alert_data, target
 
 TARGETS = (BORD, PAGINA, ANS, BEHEERDER, ELSEWHERE)
 
@@ -256,3 +256,37 @@ class World:
         elif work.step is Step.FIND:
             return succeed(work) if self.posts else None
         return succeed(work)
+
+
+async def test_a_plan_that_was_half_done_is_finished_for_boards_alone(
+    database: Database, other: Database, tmp_path: Path
+) -> None:
+    """A correction forbids a case on boards, and the backup is made in mid-plan: all go dark, and nobody is mailed anew."""
+    boards = tuple(target(f"bord-{number}") for number in range(6))
+    bench = Bench(database, (*boards, ANS), at_a_time=2)
+    await bench.accept("opened")
+    await bench.plan()
+    await bench.work()
+    mails = (await bench.postings())["ans"]["applied"]
+    await bench.accept("updated", data=alert_data(category="suspect"))  # judged: the first two boards
+    await backup.back_up(database, tmp_path / "copy")
+    await backup.restore(other, tmp_path / "copy", ADAPTERS, Timing())
+    again = Bench(other, (*boards, ANS), at_a_time=2)
+    again.now = other.clock() + 10
+    await again.intake.replan()
+    await again.plan()
+    again.now += 1
+    await again.work()
+    stands = await again.stand()
+    assert [stands[board.id][1] for board in boards] == ["gone"] * 6
+    assert (mails, stands["ans"][1]) == ("shown", "shown")
+
+
+async def test_a_backup_is_never_written_over_the_store_itself(database: Database, tmp_path: Path) -> None:
+    """The store's own file, its log and a folder are refused, and stay as they are."""
+    store = database.path
+    places = [tmp_path, *([store, store.with_name(f"{store.name}-wal")] if store else [])]
+    for place in places:
+        with pytest.raises(InvalidInput, match="is a folder, or the store itself"):
+            await backup.back_up(database, place)
+    assert await database.read(all_rows)

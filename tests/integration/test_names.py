@@ -98,3 +98,40 @@ def test_the_crowd_is_bounded(silence: Silence) -> None:
 
     with asyncio.Runner(loop_factory=lambda: Loop(most=3)) as runner:
         runner.run(main())
+
+
+def test_a_moment_without_threads_does_not_block_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When no thread can be started the question fails as a name server's silence does, and can be asked again."""
+
+    def full(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def ask(loop: Loop) -> object:
+        real = threading.Thread.start
+        monkeypatch.setattr(threading.Thread, "start", full)
+        with pytest.raises(socket.gaierror, match="can't start new thread"):
+            await loop.getaddrinfo("localhost", 80)
+        monkeypatch.setattr(threading.Thread, "start", real)
+        async with asyncio.timeout(10):
+            return await loop.getaddrinfo("localhost", 80)
+
+    loop = Loop()
+    try:
+        assert loop.run_until_complete(ask(loop))
+    finally:
+        loop.close()
+
+
+def test_an_odd_question_gets_an_answer() -> None:
+    """What the system's resolver has no error for is still told to who asked."""
+
+    async def ask(loop: Loop) -> None:
+        async with asyncio.timeout(10):
+            with pytest.raises(OverflowError):
+                await loop.getaddrinfo("localhost", 2**70)
+
+    loop = Loop()
+    try:
+        loop.run_until_complete(ask(loop))
+    finally:
+        loop.close()
