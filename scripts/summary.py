@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Say in one line how a test run went, and count what was skipped: ``summary.py JUNIT_XML``.
+"""Say in one line how a test run went, and count what was skipped: ``summary.py JUNIT_XML…``.
 
 Exit code 1 when something was skipped in CI (``CI=true``), where every service must be there.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 # The file is written by our own test run a moment ago: no hostile XML.
@@ -29,9 +30,10 @@ def outcome(case: ET.Element) -> str:
     return "xfailed" if skipped.get("type") == "pytest.xfail" else "skipped"
 
 
-def main(report: Path) -> int:
-    """Print the summary of one JUnit report and return the exit code."""
-    cases = list(ET.parse(report).iter("testcase"))  # noqa: S314
+def main(reports: Sequence[Path]) -> int:
+    """Print the summary of the JUnit reports that are there and return the exit code."""
+    trees = [ET.parse(report) for report in reports if report.exists()]  # noqa: S314
+    cases = [case for tree in trees for case in tree.iter("testcase")]
     counts = Counter(map(outcome, cases))
     seconds = sum(float(case.get("time", 0)) for case in cases)
     parts = [f"{counts[word]} {word}" for word in ("passed", "failed", "skipped", "xfailed") if counts[word]]
@@ -40,8 +42,8 @@ def main(report: Path) -> int:
     if counts["skipped"] and os.environ.get("CI", "").lower() in {"true", "1"}:
         print("In CI nothing may be skipped; the reasons are in the list above (SKIPPED ...).", file=sys.stderr)
         return 1
-    return 0
+    return 0 if cases else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main([Path(name) for name in sys.argv[1:]]))

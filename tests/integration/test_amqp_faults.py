@@ -197,6 +197,7 @@ async def _look(settings: QueueSettings) -> str:
         return str(error).partition(":")[0]
 
 
+@pytest.mark.alone
 async def test_a_restarted_broker_is_found_again(bench: Bench) -> None:
     """The broker goes down in good order and comes back, with the event that waited."""
     case = Case()

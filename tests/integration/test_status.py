@@ -125,8 +125,9 @@ async def test_results_wait_for_the_broker_and_for_the_store(bench: Bench, amqp_
                 way.cut()
                 notices.down = False
                 await until(lambda: not notices.waiting)
-    assert [log["event"] for log in logs] == ["results wait to be told"] * len(logs)
-    assert 2 <= len(logs) <= 3
+    ours = [log["event"] for log in logs if "transport" not in log["event"]]  # and not the library's own
+    assert ours == ["results wait to be told"] * len(ours)
+    assert 2 <= len(ours) <= 3
 
 
 async def test_sent_events_are_on_the_queue(bench: Bench) -> None:
