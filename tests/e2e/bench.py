@@ -210,7 +210,11 @@ class Bench:
             latest.update(await self.status(case))
             return all(posting["settled"] for posting in latest["postings"])
 
-        await until(is_settled, f"{case} is settled: {latest}", seconds)
+        try:
+            await until(is_settled, f"{case} is settled", seconds)
+        except AssertionError as error:
+            open_ends = [posting for posting in latest.get("postings", []) if not posting["settled"]]
+            raise AssertionError(f"{error}: {open_ends}") from None
         return latest
 
     @staticmethod

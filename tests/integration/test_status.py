@@ -125,9 +125,7 @@ async def test_results_wait_for_the_broker_and_for_the_store(bench: Bench, amqp_
                 way.cut()
                 notices.down = False
                 await until(lambda: not notices.waiting)
-    ours = [log["event"] for log in logs if "transport" not in log["event"]]  # and not the library's own
-    assert ours == ["results wait to be told"] * len(ours)
-    assert 2 <= len(ours) <= 3
+    assert 2 <= [log["event"] for log in logs].count("results wait to be told") <= 3, "once an outage, not once a try"
 
 
 async def test_sent_events_are_on_the_queue(bench: Bench) -> None:
