@@ -8,7 +8,6 @@ import socket
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from random import Random
-from secrets import token_hex
 
 import structlog
 
@@ -30,14 +29,12 @@ from bridge.intake.status import StatusPublisher
 from bridge.service import Role, Service, Stop
 from bridge.settings import Loaded
 from bridge.store import cases
-from bridge.store.database import Database, read_url
+from bridge.store.database import PROCESS, Database, read_url
 from bridge.store.notices import Notices
 from bridge.store.work import WorkStore
 from bridge.store.workers import Member
 from bridge.web.metrics import Metrics
 from bridge.web.server import WebServer, make_app
-
-_PROCESS = token_hex(4)  # no two processes may take each other's claims for their own, whatever they are called
 
 log = structlog.get_logger()
 
@@ -210,7 +207,7 @@ def _photo_fetcher(loaded: Loaded) -> PhotoFetcher:
 
 def _worker(loaded: Loaded) -> str:
     name = loaded.settings.service.name or f"{socket.gethostname()}/{os.getpid()}"
-    return f"{name[:40]}/{_PROCESS}"
+    return f"{name[:40]}/{PROCESS}"
 
 
 async def _instance(database: Database) -> str:

@@ -45,9 +45,9 @@ __all__ = [
 BUSY_TIMEOUT = 10  # seconds that SQLite waits for another process's write
 FROZEN = 15  # seconds that a PostgreSQL transaction may stand still between two statements
 BELL = "burgernet_bridge"  # the PostgreSQL channel on which processes ring for each other
-_PROCESS = token_hex(4)  # whoever rings need not hear it
+PROCESS = token_hex(4)  # names this process, to itself and to others: no two may take each other for their own
 _NOW = select(func.extract("epoch", func.clock_timestamp()))
-_RING = select(func.pg_notify(BELL, _PROCESS))
+_RING = select(func.pg_notify(BELL, PROCESS))
 T = TypeVar("T")
 
 
@@ -215,7 +215,7 @@ def _in_transaction(engine: Engine, function: Callable[[Connection], T], reads: 
 class _Postgresql:
     def __init__(self, url: URL) -> None:
         # A process that froze in a transaction must not hold its locks against the others for ever.
-        settings = {"application_name": "burgernet-bridge", "idle_in_transaction_session_timeout": str(FROZEN * 1000)}
+        settings = {"application_name": session_of(PROCESS), "idle_in_transaction_session_timeout": str(FROZEN * 1000)}
         self._engine = create_async_engine(
             url,
             pool_size=5,
@@ -236,7 +236,7 @@ class _Postgresql:
         """Hold a connection that hears rings; it is not used again afterwards."""
 
         def hear(_connection: object, _process: int, _channel: str, ringer: str) -> None:
-            if ringer != _PROCESS:
+            if ringer != PROCESS:
                 on_ring()
 
         async with self._engine.connect() as connection:
@@ -273,6 +273,11 @@ class Prepared:
         made = str(compiled), itemgetter(*compiled.positiontup)
         self._made[connection.dialect.name] = made
         return made
+
+
+def session_of(process: str) -> str:
+    """Name the sessions of a process at PostgreSQL."""
+    return f"burgernet-bridge/{process}"
 
 
 def insert(dialect: str, table: Table) -> Any:

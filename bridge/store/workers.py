@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, select, text, update
 
 from bridge.store import schema
-from bridge.store.database import insert
+from bridge.store.database import insert, session_of
 
 DEAD = 8.0  # seconds of silence
 
+_END = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND application_name = :session AND pid <> pg_backend_pid()"
+)
 _t = schema.workers.c
 _p = schema.postings.c
 
@@ -57,12 +61,19 @@ def beat(connection: Connection, me: Member, now: float, *, may_bury: bool) -> R
 
 
 def _bury(connection: Connection, now: float) -> Sequence[str]:
-    # One that froze may hold locks, until the server ends its transaction: nobody waits for it.
+    # One that froze may hold locks, until its sessions are ended: nobody waits for it.
     silent = select(_t.id).where(_t.seen < now - DEAD).with_for_update(skip_locked=True)
     buried = connection.scalars(silent).all()
     for name in buried:
+        _end_sessions(connection, name)
         leave(connection, name, now)
     return buried
+
+
+def _end_sessions(connection: Connection, name: str) -> None:
+    """End what a dead process still holds at PostgreSQL: it may only be frozen, in the middle of a transaction."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_END, {"session": session_of(name.rpartition("/")[2])})
 
 
 def release(connection: Connection, name: str, now: float) -> None:

@@ -107,6 +107,22 @@ async def test_the_claims_of_the_dead_are_free_at_once(database: Database) -> No
         await spine.until(lambda: spine.board.showing("x") != [] and spine.board.showing("y") != [])
 
 
+@on_postgres
+async def test_a_frozen_process_holds_no_lock_once_it_is_buried(database: Database) -> None:
+    """A session that stands still in a transaction is ended with its process: nobody waits for its locks."""
+    url = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    frozen = await asyncpg.connect(url, server_settings={"application_name": "burgernet-bridge/dead"})
+    try:
+        await beat(database, member("host/1/dead"), NOW)
+        await frozen.execute("BEGIN")
+        await frozen.execute("LOCK TABLE postings IN EXCLUSIVE MODE")
+        assert (await beat(database, member("b"), NOW + DEAD + 1)).buried == ["host/1/dead"]
+        async with asyncio.timeout(5):
+            await database.write(lambda connection: connection.execute(schema.postings.delete()))
+    finally:
+        frozen.terminate()
+
+
 async def test_who_leaves_leaves_nothing_behind(database: Database) -> None:
     """A process that stops in order is off the list at once."""
     await beat(database, member("a"), NOW)
