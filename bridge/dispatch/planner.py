@@ -9,6 +9,7 @@ from bridge.core.errors import StoreUnavailable
 from bridge.intake.accept import Intake
 
 JUDGE = 30.0  # seconds between looks for what a process with another policy judged: it may be gone since
+BREATH = 0.02  # seconds from an event to a look for what is left to plan: what is planned already goes first
 POLL = 1.0  # seconds between looks for what another process left
 
 
@@ -44,3 +45,4 @@ class Planner:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._poll):
                         await self._wake.wait()
+                await asyncio.sleep(BREATH)
