@@ -37,7 +37,7 @@ simulate: .venv/.dev ## play days of faults in virtual time (SEEDS=2000 FIRST=0,
 mutants: .venv/.dev ## plant bugs in copies of the bridge, and show that the simulation finds each (minutes)
 	@$(BIN)/python -m tests.simulation.hunt $(ARGS)
 
-faults: .venv/.dev services ## break everything for real, print one page; a quarter of an hour (ONLY=sigkill SEED=1)
+faults: .venv/.dev services ## break everything for real, print one page; a quarter of an hour (ONLY=sigkill SEED=1, or ARGS=--list)
 	@$(BIN)/python -m tests.faults --seed $(or $(SEED),1) $(foreach name,$(ONLY),--only $(name)) $(ARGS)
 
 overload: .venv/.dev services ## give the bridge more than it can do at once, and print what that does (ARGS="--share 0.1")
