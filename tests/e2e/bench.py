@@ -203,12 +203,13 @@ class Bench:
         return dict(found[0])
 
     async def until_settled(self, case: str, seconds: float = PATIENCE) -> dict[str, Any]:
-        """Ask for the status until everything is as it should be; give it."""
+        """Ask for the status until the case is known and everything is as it should be; give it."""
         latest: dict[str, Any] = {}
 
         async def is_settled() -> bool:
-            latest.update(await self.status(case))
-            return all(posting["settled"] for posting in latest["postings"])
+            known = {one["case"]: one for one in (await self.run("status", "--json")).json["cases"]}
+            latest.update(known.get(case, {}))
+            return bool(latest) and all(posting["settled"] for posting in latest["postings"])
 
         try:
             await until(is_settled, f"{case} is settled", seconds)
