@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from bridge import __version__, assembly, bootstrap, questions, show
+from bridge import __version__, assembly, bootstrap, show
+from bridge.commands import dead_letters, rules, targets
 from bridge.core.errors import BridgeError, InvalidInput
-from bridge.core.events import Event, Opened, Updated, json_schema, parse_structured
-from bridge.intake import dead_letters
+from bridge.core.events import json_schema
 from bridge.intake.amqp import send_events
 from bridge.service import PartDied
 from bridge.store import reading
@@ -30,6 +28,7 @@ from bridge.terminal import (
     load,
     print_json,
     print_line,
+    read_events,
     wait,
 )
 
@@ -40,12 +39,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-rules_app = typer.Typer(help="What may go where, and why.", no_args_is_help=True)
-dead_app = typer.Typer(help="Messages that could not be read, or kept failing.", no_args_is_help=True)
-targets_app = typer.Typer(help="The places where alerts are shown.", no_args_is_help=True)
-app.add_typer(rules_app, name="rules")
-app.add_typer(dead_app, name="dead-letters")
-app.add_typer(targets_app, name="targets")
+app.add_typer(rules.app, name="rules")
+app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(targets.app, name="targets")
 
 
 def main() -> None:
@@ -158,7 +154,7 @@ def send(
 ) -> None:
     """Send events to the queue, or straight in when no queue is configured."""
     loaded = load(config)
-    events = _read_events(files)
+    events = read_events(files)
 
     async def work() -> None:
         if loaded.settings.queue.url.get_secret_value():
@@ -173,23 +169,6 @@ def send(
                 print_line(f"{event.subject}: {what}; case {accepted.standing}, revision {accepted.revision}")
 
     wait(work())
-
-
-def _read_events(files: Sequence[str]) -> list[tuple[bytes, Event]]:
-    """Read and check all files before any is sent."""
-    events: list[tuple[bytes, Event]] = []
-    problems: list[str] = []
-    for name in files:
-        try:
-            body = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-            events.append((body, parse_structured(body)))
-        except OSError as error:
-            problems.append(f"{name}: cannot be read ({error.strerror})")
-        except InvalidInput as error:
-            problems += [f"{name}: {line}" for line in error.problems]
-    if problems:
-        raise InvalidInput(*problems)
-    return events
 
 
 @app.command()
@@ -267,99 +246,3 @@ async def _check_admin(config: Path | None, admin: str) -> None:
     if admin not in known:
         some = ", ".join(known[:20]) or "none: targets.yaml has no outbox"
         raise InvalidInput(f"admin: {admin!r} is not the address of an outbox; allowed: {some}")
-
-
-@rules_app.command("matrix")
-def rules_matrix(as_json: JsonOption = False, language: LanguageOption = "nl", config: ConfigOption = None) -> None:
-    """Print for each category and channel whether it may go there, and the rule that decides."""
-
-    async def work() -> list[dict[str, Any]]:
-        async with bootstrap.open_policy(load(config)) as (_, configured):
-            return questions.matrix(configured.policy, language)
-
-    rows = wait(work())
-    if as_json:
-        print_json({"matrix": rows})
-    else:
-        show.matrix(Console(), rows, language)
-
-
-@rules_app.command("explain")
-def rules_explain(
-    event: Annotated[str, typer.Argument(metavar="EVENT", help="An opened or updated event as JSON; - reads stdin.")],
-    as_json: JsonOption = False,
-    language: LanguageOption = "nl",
-    config: ConfigOption = None,
-) -> None:
-    """Say for every target whether an alert would go there, and why. Nothing is sent."""
-    [(_, read)] = _read_events([event])
-    if not isinstance(read, (Opened, Updated)):
-        raise InvalidInput(f"{event}: type: an ending passes no rule; allowed: an opened or updated event")
-
-    async def work() -> list[dict[str, Any]]:
-        loaded = load(config)
-        lifetime = timedelta(seconds=loaded.settings.cases.max_lifetime)
-        async with bootstrap.open_policy(loaded) as (_, configured):
-            return questions.explain(configured.policy, read, lifetime, language)
-
-    rows = wait(work())
-    if as_json:
-        print_json({"case": read.subject, "targets": rows})
-    else:
-        show.explained(Console(), rows, language)
-
-
-def _queue(config: Path | None) -> Any:
-    loaded = load(config)
-    if not loaded.settings.queue.url.get_secret_value():
-        raise InvalidInput("queue.url: is empty; dead letters need a queue")
-    return loaded.settings.queue
-
-
-@dead_app.command("list")
-def dead_list(
-    as_json: JsonOption = False,
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
-    language: LanguageOption = "nl",
-    config: ConfigOption = None,
-) -> None:
-    """List the dead letters, oldest first, with the reason."""
-    letters = [letter.summary() for letter in wait(dead_letters.list_dead(_queue(config), limit))]
-    if as_json:
-        print_json({"dead_letters": letters})
-    else:
-        show.dead_letters(Console(), letters, language)
-
-
-@dead_app.command("show")
-def dead_show(
-    position: Annotated[int, typer.Argument(min=1, help="The number that list gives.")], config: ConfigOption = None
-) -> None:
-    """Print one dead letter whole: headers and body."""
-    print_json(wait(dead_letters.show(_queue(config), position)))
-
-
-@dead_app.command("replay")
-def dead_replay(
-    position: Annotated[int | None, typer.Argument(min=1, help="The number that list gives; none: all.")] = None,
-    config: ConfigOption = None,
-) -> None:
-    """Put dead letters back on the queue."""
-    count = wait(dead_letters.replay(_queue(config), position))
-    sys.stdout.write(f"{count} put back on the queue\n")
-
-
-@targets_app.command("probe")
-def targets_probe(as_json: JsonOption = False, language: LanguageOption = "nl", config: ConfigOption = None) -> None:
-    """Try the way to each target; shows nothing to anyone. Exits with 1 when a way is closed."""
-
-    async def work() -> list[dict[str, Any]]:
-        async with bootstrap.open_policy(load(config)) as (adapters, configured):
-            return await questions.probe(configured.policy, adapters)
-
-    rows = wait(work())
-    if as_json:
-        print_json({"targets": rows})
-    else:
-        show.probed(Console(), rows, language)
-    raise typer.Exit(0 if all(row["open"] for row in rows) else 1)

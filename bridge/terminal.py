@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar
 import typer
 
 from bridge import logs, show
+from bridge.core.errors import InvalidInput
+from bridge.core.events import Event, parse_structured
 from bridge.names import Loop
 from bridge.service import Role
 from bridge.settings import Loaded, load_settings
@@ -64,3 +66,20 @@ def print_line(text: str) -> None:
 
 def _escape(char: str) -> str:
     return json.dumps(char)[1:-1] if char > "\x7f" else f"\\u{ord(char):04x}"
+
+
+def read_events(files: Sequence[str]) -> list[tuple[bytes, Event]]:
+    """Read and check all files before any is sent."""
+    events: list[tuple[bytes, Event]] = []
+    problems: list[str] = []
+    for name in files:
+        try:
+            body = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+            events.append((body, parse_structured(body)))
+        except OSError as error:
+            problems.append(f"{name}: cannot be read ({error.strerror})")
+        except InvalidInput as error:
+            problems += [f"{name}: {line}" for line in error.problems]
+    if problems:
+        raise InvalidInput(*problems)
+    return events
