@@ -28,11 +28,18 @@ COMPARED = (
     " checks nothing and retries nothing, in the same run, on the same machine, broker and boards. All of them share"
     " its cores."
 )
+SMALLER = (
+    f"*{verdicts.SMALLER}*: fewer boards, readers, events or rows than the aim speaks of; such a run"
+    " says nothing about the aim."
+)
 
 
 def render(found: Results) -> str:
     """Write the page."""
-    parts = [TITLE, prose(MADE_BY), prose(COMPARED), "## In short\n", table(verdicts.HEADER, verdicts.rows(found))]
+    short = table(verdicts.HEADER, verdicts.rows(found))
+    parts = [TITLE, prose(MADE_BY), prose(COMPARED), "## In short\n", short]
+    if verdicts.SMALLER in short:
+        parts.append(prose(SMALLER))
     for name, section in SECTIONS.items():
         if name in found["parts"]:
             parts.append(_section(section, found["parts"][name]))

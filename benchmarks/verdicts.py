@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.tables import percentile
 
+SMALLER = "(smaller run)"
 HEADER = ("", "bare", "bridge", "ratio", "aim", "")
 
 LATENCY_AIM = 3.0  # times the bare consumer, at most
@@ -161,7 +162,7 @@ def _rated(name: str, what: str, part: Part, aim: float, unit: str, who: str = "
 
 def _word(met: bool, whole: bool = True) -> str:
     """Say whether an aim is met; a smaller run says nothing about it."""
-    return "(smaller run)" if not whole else "met" if met else "**not met**"
+    return SMALLER if not whole else "met" if met else "**not met**"
 
 
 _ROWS: dict[str, Callable[[Part], list[Row]]] = {

@@ -49,7 +49,8 @@ def main() -> None:
     try:
         sys.exit(app(standalone_mode=False))
     except _UsageError as error:
-        fail([error.format_message()] if error.format_message() else [], error.exit_code)  # none: help was printed
+        message = error.format_message().replace("Value error, ", "")  # pydantic's word for it says nothing here
+        fail([message] if message else [], error.exit_code)  # none: help was printed
     except InvalidInput as error:
         fail(error.problems, 2)
     except (BridgeError, PartDied) as error:

@@ -254,13 +254,25 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] | Non
     try:
         settings = Settings(_secrets_dir=secrets if secrets.is_dir() else None, **given)
     except ValidationError as error:
-        raise InvalidInput(*unknown, *(f"{chosen or 'settings'}: {line}" for line in explain(error))) from None
+        raise InvalidInput(*unknown, *(_blame(line, chosen, environment) for line in explain(error))) from None
     except (SettingsError, UnicodeDecodeError) as error:
         what = f"environment or secret file: {error}; allowed: JSON for a list or a whole section"
         raise InvalidInput(*unknown, what) from None
     if unknown:
         raise InvalidInput(*unknown)
     return Loaded(settings, chosen.resolve().parent if chosen else Path.cwd())
+
+
+def _blame(line: str, file: Path | None, environment: Mapping[str, str]) -> str:
+    """Say where a value comes from that is not allowed: a variable wins over the file."""
+    key = line.partition(":")[0]
+    parts = key.split(".")
+    for depth in range(len(parts), 0, -1):
+        name = PREFIX + "__".join(parts[:depth])
+        for variable in environment:
+            if variable.upper() == name.upper():
+                return f"{variable}: {line}"
+    return f"{file or 'settings'}: {line}"
 
 
 def _unknown_variables(environment: Mapping[str, str]) -> list[str]:

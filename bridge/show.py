@@ -82,7 +82,7 @@ def _stand(one: Mapping[str, Any], words: Mapping[str, str]) -> Text:
     desired, applied = one["desired"], one["applied"]
     if desired == "refused" and applied in ("none", "gone"):
         return Text(words["refused"], style=_STYLES["refused"])
-    if desired == applied or (desired, applied) == ("gone", "none"):
+    if one["settled"] or desired == applied:
         version = f" v{one['revision']}" if applied == "shown" else ""
         return Text(words[applied] + version, style=_STYLES[applied])
     return Text(f"{words[applied]} → {words[desired]}", style="bold yellow")
@@ -148,7 +148,8 @@ def dead_letters(console: Console, letters: Sequence[Mapping[str, Any]], languag
 def contents(found: Copied) -> str:
     """Say what a backup holds."""
     rows = found.rows
-    return f"{rows['cases']} cases, {len(found.open_cases)} of them open; {rows['postings']} postings"
+    cases, postings = (f"{rows[what]} {what[: -1 if rows[what] == 1 else None]}" for what in ("cases", "postings"))
+    return f"{cases}, {len(found.open_cases)} of them open; {postings}"
 
 
 def restored(console: Console, found: Copied, *, moved: bool) -> None:

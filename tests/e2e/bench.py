@@ -202,14 +202,19 @@ class Bench:
         assert len(found) == 1
         return dict(found[0])
 
+    async def known(self) -> set[str]:
+        """Name the cases that the bridge knows."""
+        return {one["case"] for one in (await self.run("status", "--json")).json["cases"]}
+
     async def until_settled(self, case: str, seconds: float = PATIENCE) -> dict[str, Any]:
         """Ask for the status until the case is known and everything is as it should be; give it."""
         latest: dict[str, Any] = {}
 
         async def is_settled() -> bool:
-            known = {one["case"]: one for one in (await self.run("status", "--json")).json["cases"]}
-            latest.update(known.get(case, {}))
-            return bool(latest) and all(posting["settled"] for posting in latest["postings"])
+            if not latest and case not in await self.known():
+                return False  # the event is still on its way
+            latest.update(await self.status(case))
+            return all(posting["settled"] for posting in latest["postings"])
 
         try:
             await until(is_settled, f"{case} is settled", seconds)

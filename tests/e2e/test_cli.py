@@ -142,6 +142,7 @@ WRONG_USE: list[tuple[tuple[str, ...], str]] = [
     (("retract",), "Missing argument 'CASE"),
     (("outbox",), "Missing argument 'ADMIN"),
     (("rules",), "explain"),
+    (("run", "--role", "web2"), "Invalid value for '--role': 'web2' is not one of"),
     (("status", "--language", "de"), "'de' is not one of 'nl', 'en'"),
     (("status", "--jsn"), "No such option: --jsn"),
     (("dead-letters", "show", "0"), "greater than or equal to 1"),
@@ -250,18 +251,18 @@ async def test_bad_events(alone: Bench) -> None:
 
 BAD_ENVIRONMENT: dict[str, tuple[str, str]] = {
     "BRIDGE_NONSENSE": ("1", "BRIDGE_NONSENSE: is not a setting; allowed: BRIDGE_<SECTION>__<KEY>"),
-    "BRIDGE_WEB__PORT": ("abc", '{file}: web.port: "abc" is not allowed; Input should be a valid integer'),
-    "BRIDGE_QUEUE__ZORK": ("1", "{file}: queue.zork: is not a known key"),
-    "BRIDGE_QUEUE__PREFETCH": ("0", '{file}: queue.prefetch: "0" is not allowed; Input should be greater than'),
+    "BRIDGE_WEB__PORT": ("abc", '{variable}: web.port: "abc" is not allowed; Input should be a valid integer'),
+    "BRIDGE_QUEUE__ZORK": ("1", "{variable}: queue.zork: is not a known key"),
+    "BRIDGE_QUEUE__PREFETCH": ("0", '{variable}: queue.prefetch: "0" is not allowed; Input should be greater than'),
     "BRIDGE_QUEUE__URL": (
         "ampq://guest:n0-0ne@x/",
-        '{file}: queue.url: "ampq://***@x/" is not allowed; allowed: a URL',
+        '{variable}: queue.url: "ampq://***@x/" is not allowed; allowed: a URL',
     ),
     "BRIDGE_LOG__LEVEL": (
         "loud",
-        "{file}: log.level: \"loud\" is not allowed; allowed: 'debug', 'info', 'warning' or 'er",
+        "{variable}: log.level: \"loud\" is not allowed; allowed: 'debug', 'info', 'warning' or 'er",
     ),
-    "BRIDGE_DISPATCH__LOOKS": ("[]", "{file}: dispatch.looks: [] is not allowed; "),
+    "BRIDGE_DISPATCH__LOOKS": ("[]", "{variable}: dispatch.looks: [] is not allowed; "),
 }
 BAD_FILES: dict[str, tuple[bytes, str]] = {
     "no yaml": (b"web: [1\n", "{file}: line 2, is not valid: "),
@@ -285,7 +286,7 @@ async def test_bad_settings(alone: Bench) -> None:
     environment = alone.environment
     alone.environment = environment | {name: value for name, (value, _) in BAD_ENVIRONMENT.items()}
     lines = told(await alone.run("run", code=2))
-    expected = sorted(line.format(file="config/bridge.yaml") for _, line in BAD_ENVIRONMENT.values())
+    expected = sorted(line.format(variable=variable) for variable, (_, line) in BAD_ENVIRONMENT.items())
     assert [line[: len(start)] for line, start in zip(sorted(lines), expected, strict=True)] == expected
     for variable in ("BRIDGE_WEB", "BRIDGE_PHOTOS__ALLOW_HOSTS"):
         alone.environment = environment | {variable: "zork"}

@@ -81,3 +81,14 @@ def test_a_key_is_no_order_to_the_library(tmp_path: Path) -> None:
         load_settings(file, {})
     keys = [problem.removeprefix(f"{file}: ") for problem in refused.value.problems]
     assert keys == [f"{key}: is not a known key" for key in ("1", "_env_file", "_secrets_dir", "a [2Jb")]
+
+
+def test_a_bad_variable_is_blamed_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value that came from the environment is not blamed on the file that it overrides."""
+    file = tmp_path / "bridge.yaml"
+    file.write_text("web: {port: 8080, host: 3}\n")
+    monkeypatch.setenv("BRIDGE_WEB__PORT", "many")
+    with pytest.raises(InvalidInput) as refused:
+        load_settings(file)
+    starts = sorted(problem.split(": ")[:2] for problem in refused.value.problems)
+    assert starts == sorted([["BRIDGE_WEB__PORT", "web.port"], [str(file), "web.host"]])
