@@ -20,7 +20,7 @@ async def test_from_sqlite_to_postgresql_while_it_ran(alone: Bench, postgres_url
     await alone.run("send", "-", stdin=event(CASE, "opened"))
     before = await alone.until_settled(CASE)
     made = await alone.run("backup", "copy")
-    assert made.out == "copy: 1 cases, 1 of them open; 3 postings\n"
+    assert made.out == "copy: 1 case, 1 of them open; 3 postings\n"
     running = await alone.run("restore", "copy", code=1)
     assert "another bridge runs on" in running.err
     await alone.bridges[0].stop()
