@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import sys
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,24 +14,55 @@ from rich.console import Console
 from bridge import bootstrap, questions, show
 from bridge.core.errors import InvalidInput
 from bridge.core.events import Opened, Updated
+from bridge.policy import Configured
+from bridge.rulebook import formats
+from bridge.rulebook.report import Report
 from bridge.terminal import ConfigOption, JsonOption, LanguageOption, load, print_json, read_events, wait
 
 app = typer.Typer(help="What may go where, and why.", no_args_is_help=True)
 
 
+class Format(StrEnum):
+    """How the matrix is written."""
+
+    TABLE = "table"
+    HTML = "html"
+    MD = "md"
+    CSV = "csv"
+    JSON = "json"
+
+
 @app.command("matrix")
-def rules_matrix(as_json: JsonOption = False, language: LanguageOption = "nl", config: ConfigOption = None) -> None:
-    """Print for each category and channel whether it may go there, and the rule that decides."""
+def rules_matrix(
+    as_json: JsonOption = False,
+    written: Annotated[Format, typer.Option("--format", help="As a table, or a page to read and sign.")] = Format.TABLE,
+    language: LanguageOption = "nl",
+    config: ConfigOption = None,
+) -> None:
+    """Print for each category, channel and owner whether it may go there, and the rule that decides."""
+    configured = _open(config)
+    report = Report(configured.space, configured.findings, language)
+    match Format.JSON if as_json else written:
+        case Format.TABLE:
+            formats.table(Console(), report)
+        case Format.HTML:
+            sys.stdout.write(formats.as_html(report, datetime.now().astimezone(), configured.policy.digest))
+        case Format.MD:
+            sys.stdout.write(formats.as_markdown(report))
+        case Format.CSV:
+            sys.stdout.write(formats.as_csv(report))
+        case Format.JSON:
+            print_json(report.data())
+    if configured.findings:
+        raise InvalidInput(*configured.findings)
 
-    async def work() -> list[dict[str, Any]]:
+
+def _open(config: Path | None) -> Configured:
+    async def work() -> Configured:
         async with bootstrap.open_policy(load(config)) as (_, configured):
-            return questions.matrix(configured.policy, language)
+            return configured
 
-    rows = wait(work())
-    if as_json:
-        print_json({"matrix": rows})
-    else:
-        show.matrix(Console(), rows, language)
+    return wait(work())
 
 
 @app.command("explain")

@@ -265,11 +265,11 @@ BAD_ENVIRONMENT: dict[str, tuple[str, str]] = {
     "BRIDGE_DISPATCH__LOOKS": ("[]", "{variable}: dispatch.looks: [] is not allowed; "),
 }
 BAD_FILES: dict[str, tuple[bytes, str]] = {
-    "no yaml": (b"web: [1\n", "{file}: line 2, is not valid: "),
+    "no yaml": (b"web: [1\n", "{file}:2: is not valid: "),
     "a list": (b"- 1\n", "{file}: is not a mapping; allowed: the sections of bridge.yaml"),
-    "twice": (b"web: {port: 1}\nweb: {port: 2}\n", "{file}: line 1, is not valid: the key 'web' stands twice"),
+    "twice": (b"web: {port: 1}\nweb: {port: 2}\n", "{file}:1: is not valid: the key 'web' stands twice"),
     "no text": (b"\xff\xfe", "{file}: is not valid: 'utf-8' codec can't decode"),
-    "code": (b"web: !!python/object:os.system x\n", "{file}: line 1, is not valid: could not determine a constructor"),
+    "code": (b"web: !!python/object:os.system x\n", "{file}:1: is not valid: could not determine a constructor"),
     "a word": (b"web: zork\n", '{file}: web: "zork" is not allowed; '),
     "a key": (b"zork: 1\n", "{file}: zork: is not a known key"),
     "a store": (
