@@ -47,7 +47,7 @@ class Document:
         return f"{self.path}:{line}" if line else str(self.path)
 
     def faults(self, error: ValidationError, model: type[BaseModel], place: Place = (), who: str = "") -> list[str]:
-        """Say each fault that ``model`` found in what stands at ``place``: file, line, whose it is, field, what may be."""
+        """Say each fault that ``model`` found in what stands at ``place``: file, line, whose, field, what may be."""
         found = []
         for inner, text in faults(error, MAX_FAULTS):
             line = text

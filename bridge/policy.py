@@ -115,10 +115,8 @@ def load_rules(loaded: Loaded, channels: Iterable[Channel]) -> tuple[Document, R
         found = RuleFile.model_validate(written.value or {})
     except ValidationError as error:
         raise InvalidInput(*written.faults(error, RuleFile)) from None
-    problems = [
-        *_named_twice(written, found),
-        *_unknown_channels(written, found, frozenset(one.name for one in channels)),
-    ]
+    known = frozenset(one.name for one in channels)
+    problems = [*_named_twice(written, found), *_unknown_channels(written, found, known)]
     if problems:
         raise InvalidInput(*problems)
     return written, found

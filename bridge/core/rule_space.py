@@ -106,7 +106,7 @@ class Space:
 
     @cached_property
     def deciders(self) -> list[Decider]:
-        """Divide all cases by what decides them, as ``decide`` does: invariants, then denies, then allows, then none."""
+        """Divide all cases by what decides them, as ``decide`` does: invariants, denies, allows, then none."""
         found = list(self.invariants)
         left = self.all & ~self.forbidden
         for effect, reason in (("deny", Reason.RULE), ("allow", Reason.ALLOWED)):

@@ -99,15 +99,16 @@ def channel(word: str, language: str) -> str:
     return _say(_CHANNELS, word, language)
 
 
-def hangs_on(rule: Rule | None, language: str) -> list[str]:
-    """Name what a rule asks about within a cell: urgency, photo, area, language, status."""
-    return [_say(_FACTS, name, language) for name in HANGS_ON if rule and getattr(rule, name) is not None]
+def hangs_on(rule: Rule | None, language: str, besides: str = "") -> list[str]:
+    """Name what a rule asks about in a cell, ``besides`` one of its lists: urgency, photo, area, language, status."""
+    asked = [name for name in HANGS_ON if rule and name != besides and getattr(rule, name) is not None]
+    return [_say(_FACTS, name, language) for name in asked]
 
 
-def when(rule: Rule | None, language: str) -> str:
-    """Say in which cases of a cell a rule speaks; empty: in all of them."""
+def when(rule: Rule | None, language: str, besides: str = "") -> str:
+    """Say in which cases of a cell a rule speaks, ``besides`` one of its lists; empty: in all of them."""
     parts = []
-    for name in HANGS_ON:
+    for name in [one for one in HANGS_ON if one != besides]:
         values = None if rule is None else getattr(rule, name)
         if values is not None:
             said = _either([_say(_VALUES, str(value), language) for value in values], language)

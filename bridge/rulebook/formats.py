@@ -76,9 +76,7 @@ def as_csv(report: Report) -> str:
             for category in Category:
                 cell = report.cell(report.cells[channel, owner, category])
                 others = "; ".join(
-                    f"{one['when'] or words['always']}: {words['says_allow' if one['allowed'] else 'says_deny']}"
-                    f" ({one['by']})"
-                    for one in cell["hangs_on"]
+                    f"{one['when'] or words['always']}: {words[says(one)]} ({one['by']})" for one in cell["hangs_on"]
                 )
                 fields = (category.value, channel.name, owner.value, words[cell["verdict"]], cell["by"])
                 writer.writerow([_no_formula(text) for text in (*fields, cell["reason"], others)])

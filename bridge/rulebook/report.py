@@ -13,6 +13,7 @@ from bridge.core.rule_matrix import Cell, Matrix, Verdict, matrix
 from bridge.core.rule_space import Channel, Decider, Space
 from bridge.core.rules import Reason
 from bridge.core.target import OwnerKind
+from bridge.rulebook.words import WORDS
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class Report:
         self.findings = tuple(findings)
         self.cells: Matrix = matrix(space)
         self.channels = space.channels
-        shown = {_name(one) for cell in self.cells.values() for one in (cell.usual, *cell.others)}
-        self.deciders = [one for one in space.deciders if _name(one) in shown]
-        self.numbers = {_name(one): number for number, one in enumerate(self.deciders, 1)}
+        shown = {_key(one) for cell in self.cells.values() for one in (cell.usual, *cell.others)}
+        self.deciders = [one for one in space.deciders if _key(one) in shown]
+        self.numbers = {_key(one): number for number, one in enumerate(self.deciders, 1)}
         self.columns = self._columns()
 
     def _columns(self) -> list[Column]:
@@ -48,7 +49,7 @@ class Report:
         return [Column(tuple(channels), owners) for (_, owners), channels in alike.items()]
 
     def _mark(self, cell: Cell) -> tuple[Any, ...]:
-        return cell.verdict, _name(cell.usual), tuple(_name(one) for one in cell.others)
+        return cell.verdict, _key(cell.usual), tuple(_key(one) for one in cell.others)
 
     def at(self, column: Column, category: Category) -> Cell:
         """Give a cell."""
@@ -56,12 +57,20 @@ class Report:
 
     def number(self, decider: Decider) -> int:
         """Give the number under which the list has it."""
-        return self.numbers[_name(decider)]
+        return self.numbers[_key(decider)]
 
-    def hangs_on(self, cell: Cell) -> list[str]:
-        """Say on which facts a cell hangs: urgency, photo, area, language, status."""
-        found = [word for one in (cell.usual, *cell.others) for word in rule_words.hangs_on(one.rule, self.language)]
-        return list(dict.fromkeys(found)) if cell.others else []
+    def note(self, cell: Cell) -> str:
+        """Say on which facts a cell hangs (urgency, photo, area, language, status), or what becomes of the photo."""
+        if not cell.others:
+            return ""
+        words = WORDS[self.language]
+        if cell.verdict is Verdict.ALLOW and any(not self._said(one)["when"] for one in cell.others):
+            return words["no_photo"]
+        besides = "photo" if cell.verdict is Verdict.ALLOW else ""
+        deciding = (cell.usual, *cell.others)
+        found = [word for one in deciding for word in rule_words.hangs_on(one.rule, self.language, besides)]
+        what = words["photo_hangs_on" if besides else "hangs_on"]
+        return f"{what} {', '.join(dict.fromkeys(found))}"
 
     def label(self, channel: Channel) -> str:
         """Name a channel; one that both a board and something else can drive is two."""
@@ -76,22 +85,26 @@ class Report:
                 "number": number,
                 "name": _name(one),
                 "kind": "rule" if one.rule else "default" if one.decision.reason is Reason.NO_RULE else "invariant",
-                "allowed": one.decision.allowed,
-                "photo_only": bool(one.rule and one.rule.photo == (True,) and not one.decision.allowed),
-                "when": rule_words.when(one.rule, self.language),
-                "reason": one.decision.explain(self.language),
+                **self._said(one),
                 "serves": list(one.rule.serves if one.rule else rule_words.SERVES.get(one.decision.reason, ())),
             }
             for number, one in enumerate(self.deciders, 1)
         ]
 
+    def _said(self, one: Decider) -> dict[str, Any]:
+        """Say what a decider says, in which cases, and why; ``photo_only``: the alert goes without its photo."""
+        photo_only = bool(one.rule and one.rule.photo == (True,) and not one.decision.allowed)
+        return {
+            "allowed": one.decision.allowed,
+            "photo_only": photo_only,
+            "when": rule_words.when(one.rule, self.language, "photo" if photo_only else ""),
+            "reason": one.decision.explain(self.language),
+        }
+
     def data(self) -> dict[str, Any]:
         """Give everything, as JSON has it; ``matrix`` has a row for each category, with channels and their owners."""
-        return {
-            "matrix": [self._row(category) for category in Category],
-            "deciders": self.listed(),
-            "findings": self.findings,
-        }
+        rows = [self._row(category) for category in Category]
+        return {"matrix": rows, "deciders": self.listed(), "findings": self.findings}
 
     def _row(self, category: Category) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -104,17 +117,13 @@ class Report:
     def cell(self, cell: Cell) -> dict[str, Any]:
         """Give one cell in words."""
         usual = cell.usual.decision
-        others = [
-            {
-                "allowed": one.decision.allowed,
-                "by": _name(one),
-                "when": rule_words.when(one.rule, self.language),
-                "reason": one.decision.explain(self.language),
-            }
-            for one in cell.others
-        ]
+        others = [{"by": _name(one), **self._said(one)} for one in cell.others]
         verdict: Mapping[str, Any] = {"allowed": usual.allowed, "verdict": cell.verdict.value}
         return {**verdict, "by": _name(cell.usual), "reason": usual.explain(self.language), "hangs_on": others}
+
+
+def _key(decider: Decider) -> tuple[Reason, str]:
+    return decider.decision.reason, decider.decision.rule
 
 
 def _name(decider: Decider) -> str:

@@ -9,7 +9,7 @@ WORDS: dict[str, dict[str, str]] = {
         " komen, en welke regel dat bepaalt. Zij is gemaakt uit de regels waarmee de koppeling werkt.",
         "read": "Zo leest u de tabel",
         "allow": "ja", "deny": "nee", "partly": "soms",
-        "allow_means": "mag; staat er iets bij, dan bepaalt dat of ook de foto mee mag",
+        "allow_means": "mag; wat erbij staat, gaat alleen over de foto",
         "deny_means": "mag niet",
         "partly_means": "hangt af van wat erbij staat",
         "number": "Het nummer verwijst naar de regel die beslist, in de lijst onder de tabel: eerst die voor een echte,"
@@ -20,7 +20,8 @@ WORDS: dict[str, dict[str, str]] = {
         "beyond": "Daarna kijkt de koppeling nog of een doel in het gebied ligt, een taal van de melding leest en de"
         " tekst in zijn geheel kan tonen.",
         "category": "soort melding", "channel": "kanaal", "owner": "eigenaar", "verdict": "besluit", "by": "regel",
-        "serves": "afspraken", "reason": "reden", "hangs_on": "hangt af van", "when": "geldt bij", "nr": "nr",
+        "serves": "afspraken", "reason": "reden", "hangs_on": "hangt af van",
+        "no_photo": "zonder foto", "photo_hangs_on": "foto hangt af van", "when": "geldt bij", "nr": "nr",
         "what": "zegt", "deciders": "Wat beslist", "always": "alles wat de kolom noemt",
         "says_allow": "mag", "says_deny": "mag niet", "says_photo": "foto mag niet",
         "invariant": "vaste regel", "default": "geen regel", "rule": "regel",
@@ -36,7 +37,7 @@ WORDS: dict[str, dict[str, str]] = {
         " there, and which rule decides. It is made from the rules that the bridge works by.",
         "read": "How to read the table",
         "allow": "yes", "deny": "no", "partly": "some",
-        "allow_means": "may go; what stands beside it decides whether the photo goes too",
+        "allow_means": "may go; what stands beside it is about the photo only",
         "deny_means": "may not go",
         "partly_means": "hangs on what stands beside it",
         "number": "The number leads to the rule that decides, in the list below the table: first the one for a real and"
@@ -44,10 +45,11 @@ WORDS: dict[str, dict[str, str]] = {
         "order": "The fixed rules come first; nobody can switch them off. Then every rule that denies holds. Where"
         " nothing denies it, a rule must allow it. Else it may not go. An ending may always go.",
         "status": "Exercises and tests go only to targets that accept them.",
-        "beyond": "After that the bridge looks whether a target lies in the area, reads a language of the alert, and can"
-        " show the whole text.",
+        "beyond": "After that the bridge looks whether a target lies in the area, reads a language of the alert, and"
+        " can show the whole text.",
         "category": "kind of alert", "channel": "channel", "owner": "owner", "verdict": "verdict", "by": "rule",
-        "serves": "agreements", "reason": "reason", "hangs_on": "hangs on", "when": "holds for", "nr": "no.",
+        "serves": "agreements", "reason": "reason", "hangs_on": "hangs on",
+        "no_photo": "without a photo", "photo_hangs_on": "photo hangs on", "when": "holds for", "nr": "no.",
         "what": "says", "deciders": "What decides", "always": "all that the column names",
         "says_allow": "may go", "says_deny": "may not go", "says_photo": "no photo",
         "invariant": "fixed rule", "default": "no rule", "rule": "rule",
