@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bridge.core.case import Case, Standing, fold
+from bridge.core.asking import ask
 from bridge.core.errors import AdapterError
 from bridge.core.events import Opened, Updated
-from bridge.core.planning import PhotoState, Policy, plan_open
+from bridge.core.planning import PhotoState, Policy
 from bridge.core.ports import Adapter
-from bridge.core.rules import DECIDED_BY, Decision, Reason
+from bridge.core.rules import DECIDED_BY
 from bridge.core.target import Target
 
 
 def explain(policy: Policy, event: Opened | Updated, max_lifetime: timedelta, language: str) -> list[dict[str, Any]]:
     """Say for every target whether an alert goes there, and what decides."""
-    case, _ = fold(Case(event.subject), event, datetime.now(UTC), max_lifetime)
-    judged = plan_open(case, policy, {}, PhotoState()).judged
-    if case.standing is Standing.EXPIRED:  # the event's own time is past: it would be kept, and shown nowhere
-        gone = Decision(allowed=False, reason=Reason.EXPIRED)
-        judged = [replace(one, decision=gone) if one.decision.allowed else one for one in judged]
+    answer = ask(policy, event, datetime.now(UTC), max_lifetime, PhotoState())
     return [
         {
             "target": one.target,
@@ -34,7 +29,7 @@ def explain(policy: Policy, event: Opened | Updated, max_lifetime: timedelta, la
             "decided_by": DECIDED_BY[one.decision.reason],
             "rule": one.decision.rule,
         }
-        for one in judged
+        for one in answer.judged
     ]
 
 

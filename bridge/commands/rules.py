@@ -14,10 +14,13 @@ from rich.console import Console
 from bridge import bootstrap, questions, show
 from bridge.core.errors import InvalidInput
 from bridge.core.events import Opened, Updated
-from bridge.policy import Configured
+from bridge.core.rule_trial import uncovered
+from bridge.policy import Configured, rules_path
 from bridge.rulebook import formats
 from bridge.rulebook.report import Report
-from bridge.terminal import ConfigOption, JsonOption, LanguageOption, load, print_json, read_events, wait
+from bridge.rulebook.trial import tests_path
+from bridge.settings import Loaded
+from bridge.terminal import ConfigOption, JsonOption, LanguageOption, load, print_json, print_line, read_events, wait
 
 app = typer.Typer(help="What may go where, and why.", no_args_is_help=True)
 
@@ -40,7 +43,7 @@ def rules_matrix(
     config: ConfigOption = None,
 ) -> None:
     """Print for each category, channel and owner whether it may go there, and the rule that decides."""
-    configured = _open(config)
+    _, configured = _open(config)
     report = Report(configured.space, configured.findings, language)
     match Format.JSON if as_json else written:
         case Format.TABLE:
@@ -57,12 +60,14 @@ def rules_matrix(
         raise InvalidInput(*configured.findings)
 
 
-def _open(config: Path | None) -> Configured:
+def _open(config: Path | None) -> tuple[Loaded, Configured]:
+    loaded = load(config)
+
     async def work() -> Configured:
-        async with bootstrap.open_policy(load(config)) as (_, configured):
+        async with bootstrap.open_policy(loaded) as (_, configured):
             return configured
 
-    return wait(work())
+    return loaded, wait(work())
 
 
 @app.command("explain")
@@ -88,3 +93,26 @@ def rules_explain(
         print_json({"case": read.subject, "targets": rows})
     else:
         show.explained(Console(), rows, language)
+
+
+@app.command("test")
+def rules_test(
+    file: Annotated[Path | None, typer.Option("--file", help="Other tests than those beside rules.yaml.")] = None,
+    as_json: JsonOption = False,
+    language: LanguageOption = "nl",
+    config: ConfigOption = None,
+) -> None:
+    """Play the tests of the rules (rules.test.yaml); exits with 1 when something else comes out than is expected."""
+    loaded, configured = _open(config)
+    path = file or tests_path(rules_path(loaded))
+    played = bootstrap.play_tests(loaded, configured, path)
+    missing = uncovered([one.trial for one in played], configured.policy.rules)
+    failed = [one for one in played if one.failed]
+    if as_json:
+        print_json(formats.tests_data(played, missing))
+    else:
+        for line in formats.tests_lines(played, missing, language):
+            print_line(line)
+    if configured.findings:
+        raise InvalidInput(*configured.findings)
+    raise typer.Exit(1 if failed else 0)

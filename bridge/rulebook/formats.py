@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from rich import box
@@ -19,6 +21,7 @@ from bridge.core.alert import Category
 from bridge.core.rule_matrix import Cell
 from bridge.core.target import OwnerKind
 from bridge.rulebook.report import Column, Report
+from bridge.rulebook.trial import Played
 from bridge.rulebook.words import WORDS
 
 SYMBOLS = {"allow": "✔", "deny": "✖", "partly": "◐"}
@@ -130,3 +133,26 @@ def as_html(report: Report, made: datetime, digest: str) -> str:
         made=made.strftime("%d-%m-%Y %H:%M" if report.language == "nl" else "%Y-%m-%d %H:%M"),
         digest=digest[:16],
     )
+
+
+def tests_lines(played: Sequence[Played], missing: Sequence[str], language: str) -> Iterator[str]:
+    """Tell what came of the tests: of each that failed the difference, at last the count and what no test proves."""
+    failed = [one for one in played if one.failed]
+    for one in failed:
+        yield f"{one.at}: {one.trial.name}"
+        for channel in one.failed:
+            wanted, found = channel.lines()
+            yield f"  {channel.channel}"
+            yield f"  - {wanted}"
+            yield f"  + {found}: {channel.decision.explain(language)}"
+    yield f"{len(played) - len(failed)} of {len(played)} tests hold"
+    if missing:
+        yield f"no test serves {', '.join(missing)}"
+
+
+def tests_data(played: Sequence[Played], missing: Sequence[str]) -> dict[str, Any]:
+    """Give what came of the tests, as JSON has it."""
+    rows = [
+        {"test": one.trial.name, "at": one.at, "holds": not one.failed, "problems": [*one.problems()]} for one in played
+    ]
+    return {"tests": rows, "unserved": list(missing)}
