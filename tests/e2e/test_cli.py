@@ -347,7 +347,7 @@ async def test_bad_files_behind_the_settings(alone: Bench) -> None:
     assert [line[: len(start)] for line, start in zip(about, expected, strict=True)] == expected
     assert "adapters.zork: is not installed; installed are email, facebook, http_sign, outbox" in lines
     assert any(line.startswith("adapters.email.port: 0 is not allowed; ") for line in lines)
-    assert f"{rules}: rules.0.effect: \"maybe\" is not allowed; allowed: 'allow' or 'deny'" in lines
+    assert f"{rules}:1: rules.0.effect: \"maybe\" is not allowed; allowed: 'allow' or 'deny'" in lines
     assert any(line.startswith("templates: nl/email/opened.txt.j2, line 1: ") for line in lines)
     assert TOKEN not in "".join(lines)
     assert told(await alone.run("run", code=2))
