@@ -6,9 +6,15 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from bridge.adapters.registry import Resources, find_adapters
 from bridge.core.alert import Category, Status, Urgency
 from bridge.core.target import OwnerKind
 
+# What the installed adapters say of themselves: which of them is a board is for them to know, and for no file.
+_NOTHING: Any = None
+CAN = {
+    name: found(found.Config(), Resources(_NOTHING, _NOTHING)).capabilities for name, found in find_adapters().items()
+}
 CHANNELS = ("sign", "display", "email", "facebook", "outbox")
 LISTS: dict[str, list[Any]] = {
     "channels": list(CHANNELS),

@@ -10,24 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.adapters.registry import find_adapters
-from bridge.core.posting import Capabilities, Kind
 from bridge.core.rule_check import check
 from bridge.core.rule_space import Channel, Space, union
 from bridge.core.rules import RuleFile, decide
 from bridge.policy import load_policy
 from bridge.settings import Loaded, Settings
-from tests.unit.hostile import rule_lists
+from tests.unit.hostile import CAN, rule_lists
 from tests.unit.samples import rule
 
 CONFIG = Path(__file__).parents[2] / "config"
 CHANNELS = [Channel(name, name in ("sign", "display")) for name in ("sign", "display", "email", "facebook", "outbox")]
 TYPES = find_adapters()
-CAN = {
-    "http_sign": Capabilities(kind=Kind.STATE, channels=frozenset({"sign", "display"}), board=True),
-    "email": Capabilities(kind=Kind.MESSAGE, channels=frozenset({"email"})),
-    "facebook": Capabilities(kind=Kind.POST, channels=frozenset({"facebook"})),
-    "outbox": Capabilities(kind=Kind.MESSAGE, channels=frozenset({"outbox"})),
-}
 ALL = rule("alles")
 
 
