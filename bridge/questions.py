@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from bridge.core.asking import ask
@@ -16,9 +16,11 @@ from bridge.core.rules import DECIDED_BY
 from bridge.core.target import Target
 
 
-def explain(policy: Policy, event: Opened | Updated, max_lifetime: timedelta, language: str) -> list[dict[str, Any]]:
-    """Say for every target whether an alert goes there, and what decides."""
-    answer = ask(policy, event, datetime.now(UTC), max_lifetime, PhotoState())
+def explain(
+    policy: Policy, event: Opened | Updated, now: datetime, max_lifetime: timedelta, language: str
+) -> list[dict[str, Any]]:
+    """Say for every target whether an alert goes there, and what decides: rule, invariant, geography, layout."""
+    answer = ask(policy, event, now, max_lifetime, PhotoState())
     return [
         {
             "target": one.target,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -86,7 +86,7 @@ def rules_explain(
         loaded = load(config)
         lifetime = timedelta(seconds=loaded.settings.cases.max_lifetime)
         async with bootstrap.open_policy(loaded) as (_, configured):
-            return questions.explain(configured.policy, read, lifetime, language)
+            return questions.explain(configured.policy, read, datetime.now(UTC), lifetime, language)
 
     rows = wait(work())
     if as_json:
