@@ -23,7 +23,7 @@ from bridge.core.target import Target
 from bridge.core.trace import UNTRACED, Tracer
 from bridge.intake.accept import Intake
 from bridge.policy import Configured, adapter_configs, load_policy, rules_path, with_secret
-from bridge.rulebook.trial import Played, load_tests, play, tests_path
+from bridge.rulebook.trial import Played, load_tests, play, trials_path
 from bridge.settings import Loaded
 from bridge.store import backup
 from bridge.store.backup import Copied
@@ -246,7 +246,7 @@ async def check(loaded: Loaded) -> str:
 
 def play_tests(loaded: Loaded, configured: Configured, path: Path | None = None) -> list[Played]:
     """Play the tests of the rules; without ``path`` those that stand beside them, if there are any."""
-    beside = tests_path(rules_path(loaded))
+    beside = trials_path(rules_path(loaded))
     if path is None and not beside.is_file():
         return []
     adapters = configured.policy.adapters

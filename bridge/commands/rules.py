@@ -18,7 +18,7 @@ from bridge.core.rule_trial import uncovered
 from bridge.policy import Configured, rules_path
 from bridge.rulebook import formats
 from bridge.rulebook.report import Report
-from bridge.rulebook.trial import tests_path
+from bridge.rulebook.trial import trials_path
 from bridge.settings import Loaded
 from bridge.terminal import ConfigOption, JsonOption, LanguageOption, load, print_json, print_line, read_events, wait
 
@@ -104,7 +104,7 @@ def rules_test(
 ) -> None:
     """Play the tests of the rules (rules.test.yaml); exits with 1 when something else comes out than is expected."""
     loaded, configured = _open(config)
-    path = file or tests_path(rules_path(loaded))
+    path = file or trials_path(rules_path(loaded))
     played = bootstrap.play_tests(loaded, configured, path)
     missing = uncovered([one.trial for one in played], configured.policy.rules)
     failed = [one for one in played if one.failed]

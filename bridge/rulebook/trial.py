@@ -38,7 +38,7 @@ class Played:
             yield f"{self.at}: test {self.trial.name!r}: {one.channel}: expected {wanted}; found {found}"
 
 
-def tests_path(rules: Path) -> Path:
+def trials_path(rules: Path) -> Path:
     """Find the tests of a rule file: beside it, ``rules.test.yaml`` for ``rules.yaml``."""
     return rules.with_name(f"{rules.stem}.test{rules.suffix}")
 
@@ -85,7 +85,7 @@ def _slips(event: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key in event:
         if key not in Alert.model_fields:
             near = nearest(key, Alert.model_fields)
-            yield key, f" is not a known key{near and f'; nearest: {near}'}"
+            yield key, f": is not a known key{near and f'; nearest: {near}'}"
     category = event.get("category")
     if isinstance(category, str) and category not in set(Category) and len(category) <= 60:
         for near in get_close_matches(category, list(Category), n=1, cutoff=_ALIKE):
