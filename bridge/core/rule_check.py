@@ -49,10 +49,10 @@ def _denies(space: Space, rule: Rule, known: dict[str, int], earlier: Sequence[R
 def _allows(space: Space, rule: Rule, known: dict[str, int], earlier: Sequence[Rule]) -> str:
     mine = known[rule.name]
     denies = [one for one in space.rules if one.effect == "deny"]
-    rest = mine & ~space.forbidden & ~union(known[one.name] for one in denies)
-    if rest:
+    open_to_it = mine & ~union(known[one.name] for one in denies)
+    if rest := open_to_it & ~space.forbidden:
         return _first(rest, known, [one for one in earlier if one.effect == "allow"], "all of it is allowed")
-    against = [one.decision.reason.value for one in space.invariants if one.bits & mine]
+    against = [one.decision.reason.value for one in space.invariants if one.bits & open_to_it]
     fixed = f"the fixed rules ({', '.join(against)})" if against else ""
     names = _names(mine & ~space.forbidden, known, denies)
     return f"is contradicted: all that it allows is denied by {' and '.join(filter(None, (names, fixed)))}"

@@ -27,7 +27,11 @@ from bridge.rulebook.words import WORDS
 SYMBOLS = {"allow": "✔", "deny": "✖", "partly": "◐"}
 _STYLES = {"allow": "green", "deny": "yellow", "partly": "cyan"}
 _PAGE = Environment(
-    loader=PackageLoader("bridge.rulebook", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    loader=PackageLoader("bridge.rulebook", ""),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    keep_trailing_newline=True,
 )
 
 

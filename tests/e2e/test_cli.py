@@ -52,7 +52,19 @@ def test_all_commands_are_there() -> None:
     """The commands are those of the design, as far as they are built, and each explains itself."""
     names = {" ".join(words) for words in EVERY}
     assert names >= {
-        *("demo", "run", "check", "migrate", "schema", "send", "status", "retract", "outbox", "rules matrix"),
+        *(
+            "demo",
+            "run",
+            "check",
+            "migrate",
+            "schema",
+            "send",
+            "status",
+            "retract",
+            "outbox",
+            "rules matrix",
+            "rules test",
+        ),
         *("backup", "restore"),
         *("rules explain", "dead-letters list", "dead-letters show", "dead-letters replay", "targets probe"),
     }
