@@ -39,7 +39,7 @@ class Expected(_Strict):
     """What must come out: the verdict, the rule or reason that decides, and whether the photo goes too."""
 
     verdict: Literal["allow", "deny"]
-    by: Line | None = None
+    by: Name | None = None
     photo: bool | None = None
 
 
