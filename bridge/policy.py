@@ -166,7 +166,8 @@ def load_targets(
         except ValidationError as error:
             problems += written.faults(error, Target, place, f"target {name}: ")
         except InvalidInput as error:
-            problems += [f"{_where(written, place, line)}: target {name}: {line}" for line in error.problems]
+            said = [line.removeprefix(f"target {name}: ") for line in error.problems]  # an adapter may name it as well
+            problems += [f"{_where(written, place, line)}: target {name}: {line}" for line in said]
     if problems:
         raise InvalidInput(*problems)
     return list(found.values())

@@ -58,6 +58,7 @@ targets:
     locatoin: {lat: 52, lon: 4}
     accepts: {status: [Actul]}
   - {id: zonder, channel: email, adapter: outbox, address: wijk, owner: {kind: citizen}}
+  - {id: maat, channel: sign, adapter: http_sign, address: "http://127.0.0.1:9/x", owner: {kind: police}}
   - 3
   - id: goed
     owner: {kind: citizen}
@@ -131,8 +132,9 @@ def test_every_fault_of_the_targets_has_its_line(tmp_path: Path) -> None:
         (11, "target slecht: locatoin: is not a known key; nearest: location"),
         (12, 'target slecht: accepts.status.0: "Actul" is not allowed; '),
         (13, "target zonder: channel: 'email' is not what outbox drives; allowed: outbox"),
-        (14, "target 3: "),
-        (15, "target goed: id: stands twice; every target has its own"),
+        (14, "target maat: sign: "),
+        (15, "target 4: "),
+        (16, "target goed: id: stands twice; every target has its own"),
     ]
     assert len(found) == len(expected), found
     for line, words in expected:
