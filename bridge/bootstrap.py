@@ -22,7 +22,8 @@ from bridge.core.posting import Posting
 from bridge.core.target import Target
 from bridge.core.trace import UNTRACED, Tracer
 from bridge.intake.accept import Intake
-from bridge.policy import Configured, adapter_configs, load_policy, with_secret
+from bridge.policy import Configured, adapter_configs, load_policy, rules_path, with_secret
+from bridge.rulebook.trial import Played, load_tests, play, trials_path
 from bridge.settings import Loaded
 from bridge.store import backup
 from bridge.store.backup import Copied
@@ -119,6 +120,8 @@ async def open_bridge(loaded: Loaded, tracer: Tracer = UNTRACED) -> AsyncIterato
         async with open_adapters(loaded, AdminOutboxStore(database, database.clock)) as adapters:
             capabilities = {name: adapter.capabilities for name, adapter in adapters.items()}
             configured = load_policy(loaded, find_adapters(), capabilities)
+            for finding in configured.findings:
+                log.warning("a rule is not what it seems; nothing is unsafe by it", finding=finding)
             await _prepare_patiently(database)
             bell = Bell()
             intake = Intake(
@@ -229,10 +232,22 @@ async def check(loaded: Loaded) -> str:
                 capabilities[name] = found(found.Config(), resources).capabilities
     try:
         configured = load_policy(loaded, types, capabilities)
-        problems += configured.templates.check()
+        problems += [*configured.templates.check(), *configured.findings]
+        played = play_tests(loaded, configured)
+        problems += [line for one in played for line in one.problems()]
     except InvalidInput as error:
         problems += error.problems
     if problems:
         raise InvalidInput(*problems)
     policy = configured.policy
-    return f"good: {len(policy.targets)} targets, {len(policy.rules)} rules, templates complete"
+    counts = f"{len(policy.targets)} targets, {len(policy.rules)} rules, {len(played)} tests of rules"
+    return f"good: {counts}, templates complete"
+
+
+def play_tests(loaded: Loaded, configured: Configured, path: Path | None = None) -> list[Played]:
+    """Play the tests of the rules; without ``path`` those that stand beside them, if there are any."""
+    beside = trials_path(rules_path(loaded))
+    if path is None and not beside.is_file():
+        return []
+    adapters = configured.policy.adapters
+    return play(*load_tests(path or beside, adapters), configured.policy.rules, adapters)

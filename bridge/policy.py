@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,24 +13,33 @@ from pydantic import ValidationError
 
 from bridge.adapters.registry import AdapterConfig, AdapterType, adapter_type
 from bridge.core.errors import InvalidInput
-from bridge.core.events import explain
+from bridge.core.events import Place, explain
 from bridge.core.planning import Policy
 from bridge.core.posting import Capabilities
+from bridge.core.rule_check import check as check_rules
+from bridge.core.rule_space import Channel, Space
 from bridge.core.rules import RuleFile
 from bridge.core.target import Target
+from bridge.core.words import nearest
+from bridge.files import Document, read_document
 from bridge.rendering import Templates
-from bridge.settings import Loaded, read_yaml
+from bridge.settings import Loaded
 
 PACKAGED = Path(__file__).parent / "defaults"
 
 
 @dataclass(frozen=True)
 class Configured:
-    """The policy, its templates, and its targets by their digests."""
+    """The policy, its templates, and its targets by their digests.
+
+    ``findings``: mistakes in the rules that make nothing unsafe, a line each; ``space``: every case that they judge.
+    """
 
     policy: Policy
     templates: Templates
     by_digest: Mapping[str, Target]
+    space: Space
+    findings: tuple[str, ...] = ()
 
 
 def adapter_configs(loaded: Loaded, types: Mapping[str, AdapterType]) -> dict[str, AdapterConfig]:
@@ -59,14 +68,27 @@ def load_policy(
     """Read targets, rules and templates; raise ``InvalidInput`` with every fault of all three."""
     problems: list[str] = []
     targets = _collect(problems, lambda: load_targets(loaded, types, capabilities), [])
-    rules = _collect(problems, lambda: load_rules(loaded), RuleFile(rules=()))
+    channels = channels_of(capabilities)
+    written, rules = _collect(problems, lambda: load_rules(loaded, channels), (None, RuleFile(rules=())))
     templates = _collect(problems, lambda: Templates(_templates_path(loaded)), None)
     if problems or templates is None:
         raise InvalidInput(*problems)
     by_digest = {target.digest: target for target in targets}
     parts = [rules.model_dump_json(), templates.digest, *sorted(by_digest)]
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-    return Configured(Policy(targets, rules.rules, capabilities, templates, digest), templates, by_digest)
+    space = Space(channels, rules.rules)
+    findings = tuple(f"{written.at(_place(one.rule))}: {one.words}" for one in check_rules(space))
+    policy = Policy(targets, rules.rules, capabilities, templates, digest)
+    return Configured(policy, templates, by_digest, space, findings)
+
+
+def channels_of(capabilities: Mapping[str, Capabilities]) -> frozenset[Channel]:
+    """Name every channel that an installed adapter drives."""
+    return frozenset(Channel(name, can.board) for can in capabilities.values() for name in can.channels)
+
+
+def _place(rule: int | None) -> Place:
+    return ("rules",) if rule is None else ("rules", rule)
 
 
 def _collect(problems: list[str], read: Any, otherwise: Any) -> Any:
@@ -81,20 +103,43 @@ def _templates_path(loaded: Loaded) -> Path:
     return loaded.path(loaded.settings.templates) if loaded.settings.templates else PACKAGED / "templates"
 
 
-def load_rules(loaded: Loaded) -> RuleFile:
-    """Read ``rules.yaml``; raise ``InvalidInput`` with every fault."""
-    path = loaded.path(loaded.settings.rules) if loaded.settings.rules else PACKAGED / "rules.yaml"
+def rules_path(loaded: Loaded) -> Path:
+    """Find ``rules.yaml``; its tests stand beside it."""
+    return loaded.path(loaded.settings.rules) if loaded.settings.rules else PACKAGED / "rules.yaml"
+
+
+def load_rules(loaded: Loaded, channels: Iterable[Channel]) -> tuple[Document, RuleFile]:
+    """Read ``rules.yaml``, and where everything in it stands; raise ``InvalidInput`` with every fault."""
+    written = read_document(rules_path(loaded))
     try:
-        found = RuleFile.model_validate(read_yaml(path) or {})
+        found = RuleFile.model_validate(written.value or {})
     except ValidationError as error:
-        raise InvalidInput(*(f"{path}: {line}" for line in explain(error))) from None
-    names = [rule.name for rule in found.rules]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InvalidInput(
-            *(f"{path}: rules: the name {name!r} stands twice; every rule has its own" for name in twice)
-        )
-    return found
+        raise InvalidInput(*written.faults(error, RuleFile)) from None
+    known = frozenset(one.name for one in channels)
+    problems = [*_named_twice(written, found), *_unknown_channels(written, found, known)]
+    if problems:
+        raise InvalidInput(*problems)
+    return written, found
+
+
+def _named_twice(written: Document, found: RuleFile) -> Iterator[str]:
+    seen: set[str] = set()
+    for number, rule in enumerate(found.rules):
+        if rule.name in seen:
+            where = written.at(("rules", number, "name"))
+            yield f"{where}: rules: the name {rule.name!r} stands twice; every rule has its own"
+        seen.add(rule.name)
+
+
+def _unknown_channels(written: Document, found: RuleFile, known: frozenset[str]) -> Iterator[str]:
+    """A misspelt channel in a deny would leave open what it should close."""
+    for number, rule in enumerate(found.rules):
+        for at, name in enumerate(rule.channels or ()):
+            if name not in known:
+                place = ("rules", number, "channels", at)
+                near = nearest(name, sorted(known))
+                what = f"{name!r} is not allowed; allowed: {', '.join(sorted(known))}{near and f'; nearest: {near}'}"
+                yield f"{written.at(place)}: {'.'.join(map(str, place))}: {what}"
 
 
 def load_targets(
@@ -104,24 +149,34 @@ def load_targets(
     if not loaded.settings.targets:
         return []
     path = loaded.path(loaded.settings.targets)
-    listed = read_yaml(path)
+    written = read_document(path)
+    listed = written.value
     if not isinstance(listed, dict) or set(listed) != {"targets"} or not isinstance(listed["targets"] or [], list):
         raise InvalidInput(f"{path}: allowed: one list called targets")
     problems: list[str] = []
     found: dict[str, Target] = {}
     for number, entry in enumerate(listed.get("targets") or []):
         name = entry.get("id", number) if isinstance(entry, dict) else number
+        place = ("targets", number)
         try:
             target = _target(entry, path.parent, types, capabilities)
             if found.setdefault(target.id, target) is not target:
-                problems.append(f"{path}: target {name}: id: stands twice; every target has its own")
+                where = written.at((*place, "id"))
+                problems.append(f"{where}: target {name}: id: stands twice; every target has its own")
         except ValidationError as error:
-            problems += [f"{path}: target {name}: {line}" for line in explain(error)]
+            problems += written.faults(error, Target, place, f"target {name}: ")
         except InvalidInput as error:
-            problems += [f"{path}: target {name}: {line}" for line in error.problems]
+            said = [line.removeprefix(f"target {name}: ") for line in error.problems]  # an adapter may name it as well
+            problems += [f"{_where(written, place, line)}: target {name}: {line}" for line in said]
     if problems:
         raise InvalidInput(*problems)
     return list(found.values())
+
+
+def _where(written: Document, place: Place, line: str) -> str:
+    """Find the line of a fault that names its field."""
+    field = line.partition(":")[0]
+    return written.at((*place, *field.split(".")))
 
 
 def _target(

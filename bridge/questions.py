@@ -4,60 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from bridge.core.alert import Category, Status, Urgency
-from bridge.core.case import Case, Standing, fold
+from bridge.core.asking import ask
 from bridge.core.errors import AdapterError
 from bridge.core.events import Opened, Updated
-from bridge.core.planning import PhotoState, Policy, plan_open
+from bridge.core.planning import PhotoState, Policy
 from bridge.core.ports import Adapter
-from bridge.core.rules import Decision, Facts, Reason, decide
-from bridge.core.target import OwnerKind, Target
+from bridge.core.rules import DECIDED_BY
+from bridge.core.target import Target
 
 
-def matrix(policy: Policy, language: str) -> list[dict[str, Any]]:
-    """Judge every category on every channel: a real and urgent Dutch alert without a photo, for a fitting owner."""
-    channels = {
-        channel: can.board for can in policy.adapters.values() for channel in sorted(can.channels, reverse=True)
-    }
-    ordered = sorted(channels, key=lambda channel: (not channels[channel], channel))
-    return [
-        {
-            "category": category.value,
-            "channels": {channel: _cell(policy, category, channel, channels[channel], language) for channel in ordered},
-        }
-        for category in Category
-    ]
-
-
-def _cell(policy: Policy, category: Category, channel: str, board: bool, language: str) -> dict[str, Any]:
-    facts = Facts(
-        channel=channel,
-        board=board,
-        owner=OwnerKind.MUNICIPALITY,
-        category=category,
-        status=Status.ACTUAL,
-        urgency=Urgency.IMMEDIATE,
-        language="nl",
-        photo=False,
-        area=frozenset({"circle", "geocode"}),
-        accepts=(Status.ACTUAL,),
-    )
-    decision = decide(facts, policy.rules)
-    by = decision.rule or decision.reason.value
-    return {"allowed": decision.allowed, "by": by, "reason": decision.explain(language)}
-
-
-def explain(policy: Policy, event: Opened | Updated, max_lifetime: timedelta, language: str) -> list[dict[str, Any]]:
-    """Say for every target whether an alert goes there, and what decides."""
-    case, _ = fold(Case(event.subject), event, datetime.now(UTC), max_lifetime)
-    judged = plan_open(case, policy, {}, PhotoState()).judged
-    if case.standing is Standing.EXPIRED:  # the event's own time is past: it would be kept, and shown nowhere
-        gone = Decision(allowed=False, reason=Reason.EXPIRED)
-        judged = [replace(one, decision=gone) if one.decision.allowed else one for one in judged]
+def explain(
+    policy: Policy, event: Opened | Updated, now: datetime, max_lifetime: timedelta, language: str
+) -> list[dict[str, Any]]:
+    """Say for every target whether an alert goes there, and what decides: rule, invariant, geography, layout."""
+    answer = ask(policy, event, now, max_lifetime, PhotoState())
     return [
         {
             "target": one.target,
@@ -65,9 +28,10 @@ def explain(policy: Policy, event: Opened | Updated, max_lifetime: timedelta, la
             "goes": one.decision.allowed,
             "reason": one.decision.explain(language),
             "reason_code": one.decision.reason.value,
+            "decided_by": DECIDED_BY[one.decision.reason],
             "rule": one.decision.rule,
         }
-        for one in judged
+        for one in answer.judged
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
 from pydantic_settings import (
@@ -23,18 +21,12 @@ from pydantic_settings import (
 )
 
 from bridge.core.errors import InvalidInput
-from bridge.core.events import HIDDEN, explain, once
+from bridge.core.events import HIDDEN, explain
 from bridge.core.retry import Timing
+from bridge.files import read_yaml
 
 PREFIX = "BRIDGE_"
 DEFAULT_PATH = Path("config/bridge.yaml")
-
-MAX_LEVELS = 50  # of a YAML file
-MAX_NODES = 1_000_000  # that aliases may make of a small file; without them a file may be as long as it is
-
-_UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
-# What PyYAML raises for a value that its tag does not fit ("!!timestamp x", "!!int ''", 2026-02-31).
-_UNFIT = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class _Section(BaseModel):
@@ -284,92 +276,3 @@ def _unknown_variables(environment: Mapping[str, str]) -> list[str]:
         if name.startswith(PREFIX) and not name.startswith("BRIDGE_TEST_") and name.split("__")[0].upper() not in known
     ]
     return [f"{name}: is not a setting; allowed: BRIDGE_<SECTION>__<KEY>" for name in sorted(strange)]
-
-
-def read_yaml(path: Path) -> Any:
-    """Read a YAML (or JSON) file safely; one clear line when it cannot be read."""
-    try:
-        return _parse(path.read_text("utf-8"), as_json=path.suffix == ".json")
-    except OSError as error:
-        raise InvalidInput(f"{path}: cannot be read ({error.strerror})") from None
-    except InvalidInput as error:
-        raise InvalidInput(f"{path}: {error}") from None
-    except _UNREADABLE as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" line {where.line + 1}," if where else ""
-        what = getattr(error, "problem", None) or "".join(str(error).splitlines()[:1]) or type(error).__name__
-        raise InvalidInput(f"{path}:{line} is not valid: {what}") from None
-
-
-def _parse(text: str, *, as_json: bool) -> Any:
-    return json.loads(text, object_pairs_hook=once) if as_json else yaml.load(text, Loader=_Loader)  # noqa: S506 - safe
-
-
-_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _Loader(yaml.composer.Composer, _Base):  # type: ignore[misc]
-    """A safe loader that refuses what harms in silence: a key that stands twice, and a small file that becomes huge.
-
-    The composer is the one in Python: the other one nests in C, and a file of brackets overruns its stack.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        """Begin with nothing read."""
-        _Base.__init__(self, stream)
-        yaml.composer.Composer.__init__(self)
-        self._open: list[_Extent] = []
-        self._known: dict[int, _Extent] = {}  # of each node that is complete, by its id
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        """Read one node, whose extent counts with every alias written out."""
-        if self.check_event(yaml.AliasEvent):
-            node: Any = super().compose_node(parent, index)
-            extent = self._known.get(id(node))
-            if extent is None:
-                raise yaml.composer.ComposerError(None, None, "an alias stands within what it names", node.start_mark)
-        else:
-            extent = _Extent()
-            self._open.append(extent)
-            self._bound(len(self._open), self.peek_event().start_mark)
-            node = super().compose_node(parent, index)
-            self._known[id(node)] = self._open.pop()
-        if self._open:
-            outer = self._open[-1]
-            outer.nodes += extent.nodes
-            outer.levels = max(outer.levels, extent.levels + 1)
-            self._bound(len(self._open) + extent.levels, node.start_mark)
-            if outer.nodes > max(MAX_NODES, 10 * len(self._known)):
-                raise yaml.composer.ComposerError(None, None, "aliases make the file too large", node.start_mark)
-        return node
-
-    def _bound(self, levels: int, mark: Any) -> None:
-        if levels > MAX_LEVELS:
-            raise yaml.composer.ComposerError(None, None, f"more than {MAX_LEVELS} levels deep", mark)
-
-    def construct_object(self, node: Any, deep: bool = False) -> Any:
-        """Build one value."""
-        try:
-            return super().construct_object(node, deep=deep)
-        except _UNFIT:
-            what = f"not a value of the kind {node.tag.rpartition(':')[2]!r}"
-            raise yaml.constructor.ConstructorError(None, None, what, node.start_mark) from None
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        """Build a mapping; every key once."""
-        if not isinstance(node, yaml.MappingNode):  # "!!set [x]"
-            raise yaml.constructor.ConstructorError(None, None, "expected keys and values", node.start_mark)
-        seen = set()
-        for key in [self.construct_object(key, deep=True) for key, _ in node.value]:
-            if isinstance(key, str) and key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", node.start_mark)
-            seen.add(key if isinstance(key, str) else None)
-        return super().construct_mapping(node, deep=deep)
-
-
-@dataclass
-class _Extent:
-    """How large a node is with every alias in it written out."""
-
-    nodes: int = 1
-    levels: int = 1

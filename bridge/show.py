@@ -23,7 +23,9 @@ WORDS: dict[str, dict[str, str]] = {
         "goes": "gaat", "stays": "gaat niet", "rule": "regel", "empty": "geen berichten", "yes": "ja", "no": "nee",
         "way": "weg open", "resolved": "opgelost", "unresolved": "niet opgelost", "withdrawn": "ingetrokken",
         "nr": "nr", "when": "wanneer", "error": "fout", "no_letters": "geen onleesbare berichten",
-        "erased": "teksten en adressen zijn gewist",
+        "erased": "teksten en adressen zijn gewist", "by": "door", "by_rule": "regel", "by_invariant": "vaste regel",
+        "by_geography": "gebied", "by_language": "taal", "by_layout": "indeling", "by_targets": "doelenlijst",
+        "by_operator": "operator", "by_case": "zaak",
     },
     "en": {
         "case": "case", "state": "state", "target": "target", "channel": "channel", "desired": "should be",
@@ -33,7 +35,9 @@ WORDS: dict[str, dict[str, str]] = {
         "nothing": "no cases", "goes": "goes", "stays": "does not go", "rule": "rule", "empty": "no messages",
         "yes": "yes", "no": "no", "way": "way open", "resolved": "resolved", "unresolved": "unresolved",
         "withdrawn": "withdrawn", "nr": "no.", "when": "when", "error": "error", "no_letters": "no dead letters",
-        "erased": "texts and addresses are erased",
+        "erased": "texts and addresses are erased", "by": "by", "by_rule": "rule", "by_invariant": "fixed rule",
+        "by_geography": "area", "by_language": "language", "by_layout": "layout", "by_targets": "list of targets",
+        "by_operator": "operator", "by_case": "case",
     },
 }  # fmt: skip
 _STYLES = {"shown": "green", "gone": "dim", "refused": "yellow", "unknown": "bold red", "none": ""}
@@ -97,30 +101,14 @@ def outbox(console: Console, messages: Sequence[Mapping[str, Any]], language: st
         console.print(WORDS[language]["empty"])
 
 
-def matrix(console: Console, rows: Sequence[Mapping[str, Any]], language: str) -> None:
-    """Draw category × channel; the reasons for each *no* stand beneath, numbered."""
-    words = WORDS[language]
-    reasons: dict[str, int] = {}
-    table = _table(words["category"], *(rows[0]["channels"] if rows else ()))
-    for row in rows:
-        cells = []
-        for cell in row["channels"].values():
-            number = 0 if cell["allowed"] else reasons.setdefault(cell["reason"], len(reasons) + 1)
-            yes, no = Text(words["yes"], style="green"), Text(f"{words['no']} {number}", style="yellow")
-            cells.append(yes if cell["allowed"] else no)
-        _row(table, row["category"], *cells)
-    console.print(table)
-    for reason, number in reasons.items():
-        console.print(Text(f"{number:>3}  {clean(reason)}"))
-
-
 def explained(console: Console, rows: Sequence[Mapping[str, Any]], language: str) -> None:
     """Draw for every target whether an alert goes there, and why."""
     words = WORDS[language]
-    table = _table(words["target"], words["channel"], "", words["why"])
+    table = _table(words["target"], words["channel"], "", words["by"], words["why"])
     for row in rows:
         goes = Text(words["goes"], style="green") if row["goes"] else Text(words["stays"], style="yellow")
-        _row(table, row["target"], row["channel"], goes, row["reason"])
+        by = words[f"by_{row['decided_by']}"]
+        _row(table, row["target"], row["channel"], goes, f"{by} {row['rule']}".strip(), row["reason"])
     console.print(table)
 
 

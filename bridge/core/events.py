@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from pydantic_core import ErrorDetails, from_json
 from bridge.core.alert import Alert, CapModel, Ending, Instant, Line
 from bridge.core.errors import InvalidInput
 from bridge.core.trace import STATE, Trace
+from bridge.core.words import nearest
 
 OPENED = "nl.burgernet.alert.opened"
 UPDATED = "nl.burgernet.alert.updated"
@@ -28,6 +30,8 @@ MAX_BODY = 1_000_000  # bytes; a full event with the longest texts in four langu
 HIDDEN = "hidden"  # the type of an error whose value is a secret
 _EXPLAINED = 20  # faults of one event that are told
 _SHOWN = 60  # characters of a refused value that an error repeats
+
+Place = tuple[int | str, ...]  # the keys and positions that lead to a value
 
 Identifier = Annotated[Line, StringConstraints(min_length=1, max_length=255)]
 
@@ -199,7 +203,12 @@ def _decoded(data: Any) -> dict[str, Any]:
 
 def explain(error: ValidationError) -> list[str]:
     """Say each fault of a pydantic validation in one line: field, value, what is allowed."""
-    return [_problem(detail) for detail in error.errors(include_url=False)[:_EXPLAINED]]
+    return [line for _, line in faults(error, _EXPLAINED)]
+
+
+def faults(error: ValidationError, most: int) -> list[tuple[Place, str]]:
+    """Give the first faults of a pydantic validation: where, and the line that ``explain`` has for it."""
+    return [(detail["loc"], _problem(detail)) for detail in error.errors(include_url=False)[:most]]
 
 
 def _problem(detail: ErrorDetails) -> str:
@@ -215,7 +224,9 @@ def _problem(detail: ErrorDetails) -> str:
         case "union_tag_invalid":
             return f"type: {_show(context.get('tag'))} is not allowed; allowed: {OPENED}, {UPDATED}, {ENDED}"
         case "enum" | "literal_error":
-            return f"{path}: {_show(detail['input'])} is not allowed; allowed: {context.get('expected')}"
+            near = nearest(detail["input"], re.findall(r"'([^']*)'", str(context.get("expected"))))
+            hint = f"; nearest: {near}" if near else ""
+            return f"{path}: {_show(detail['input'])} is not allowed; allowed: {context.get('expected')}{hint}"
         case "value_error":
             return f"{path}: {_show(detail['input'])} is not allowed; allowed: {context.get('error')}"
         case "too_short" | "too_long" | "string_too_short" | "string_too_long":

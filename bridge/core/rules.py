@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bridge.core.alert import Category, Language, Line, Status, Urgency
 from bridge.core.target import Name, OwnerKind
+from bridge.core.words import LANGUAGES, nearest
 
 # R1: the only alerts a board may carry. A new category is not on it until someone puts it here.
 BOARD_CATEGORIES = frozenset(
@@ -83,6 +84,19 @@ WORDS: dict[Reason, dict[str, str]] = {
 }
 
 
+# Which part of the bridge decides for each reason.
+DECIDED_BY: dict[Reason, str] = {
+    **dict.fromkeys((Reason.ALLOWED, Reason.RULE, Reason.NO_RULE), "rule"),
+    **dict.fromkeys((Reason.BOARD_CATEGORY, Reason.BOARD_ROBBERY, Reason.BOARD_OWNER, Reason.STATUS), "invariant"),
+    **dict.fromkeys((Reason.AREA, Reason.NO_AREA), "geography"),
+    Reason.LANGUAGE: "language",
+    Reason.LAYOUT: "layout",
+    Reason.TARGET_REMOVED: "targets",
+    Reason.OPERATOR: "operator",
+    **dict.fromkeys((Reason.ENDED, Reason.EXPIRED), "case"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """The closed vocabulary: everything a rule may ask about an alert and a target."""
@@ -110,7 +124,11 @@ class RuleReason(BaseModel):
 
 def _primary(language: str) -> str:
     """Read ``NL`` and ``nl-NL`` as ``nl``, like an alert's language: a spelling must not open what a rule closes."""
-    return language.partition("-")[0].lower()
+    primary = language.partition("-")[0].lower()
+    if primary not in LANGUAGES:
+        near = nearest(primary, sorted(LANGUAGES, key=lambda one: one not in ("nl", "de", "en", "fr")))
+        raise ValueError(f"a language of ISO 639-1, like nl{f'; nearest: {near}' if near else ''}")
+    return primary
 
 
 AreaKind = Literal["circle", "polygon", "geocode", "none"]

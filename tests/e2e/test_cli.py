@@ -52,7 +52,19 @@ def test_all_commands_are_there() -> None:
     """The commands are those of the design, as far as they are built, and each explains itself."""
     names = {" ".join(words) for words in EVERY}
     assert names >= {
-        *("demo", "run", "check", "migrate", "schema", "send", "status", "retract", "outbox", "rules matrix"),
+        *(
+            "demo",
+            "run",
+            "check",
+            "migrate",
+            "schema",
+            "send",
+            "status",
+            "retract",
+            "outbox",
+            "rules matrix",
+            "rules test",
+        ),
         *("backup", "restore"),
         *("rules explain", "dead-letters list", "dead-letters show", "dead-letters replay", "targets probe"),
     }
@@ -265,11 +277,11 @@ BAD_ENVIRONMENT: dict[str, tuple[str, str]] = {
     "BRIDGE_DISPATCH__LOOKS": ("[]", "{variable}: dispatch.looks: [] is not allowed; "),
 }
 BAD_FILES: dict[str, tuple[bytes, str]] = {
-    "no yaml": (b"web: [1\n", "{file}: line 2, is not valid: "),
+    "no yaml": (b"web: [1\n", "{file}:2: is not valid: "),
     "a list": (b"- 1\n", "{file}: is not a mapping; allowed: the sections of bridge.yaml"),
-    "twice": (b"web: {port: 1}\nweb: {port: 2}\n", "{file}: line 1, is not valid: the key 'web' stands twice"),
+    "twice": (b"web: {port: 1}\nweb: {port: 2}\n", "{file}:1: is not valid: the key 'web' stands twice"),
     "no text": (b"\xff\xfe", "{file}: is not valid: 'utf-8' codec can't decode"),
-    "code": (b"web: !!python/object:os.system x\n", "{file}: line 1, is not valid: could not determine a constructor"),
+    "code": (b"web: !!python/object:os.system x\n", "{file}:1: is not valid: could not determine a constructor"),
     "a word": (b"web: zork\n", '{file}: web: "zork" is not allowed; '),
     "a key": (b"zork: 1\n", "{file}: zork: is not a known key"),
     "a store": (
@@ -347,7 +359,7 @@ async def test_bad_files_behind_the_settings(alone: Bench) -> None:
     assert [line[: len(start)] for line, start in zip(about, expected, strict=True)] == expected
     assert "adapters.zork: is not installed; installed are email, facebook, http_sign, outbox" in lines
     assert any(line.startswith("adapters.email.port: 0 is not allowed; ") for line in lines)
-    assert f"{rules}: rules.0.effect: \"maybe\" is not allowed; allowed: 'allow' or 'deny'" in lines
+    assert f"{rules}:1: rules.0.effect: \"maybe\" is not allowed; allowed: 'allow' or 'deny'" in lines
     assert any(line.startswith("templates: nl/email/opened.txt.j2, line 1: ") for line in lines)
     assert TOKEN not in "".join(lines)
     assert told(await alone.run("run", code=2))

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
 from random import Random
+from typing import Any
 
-from tests.simulation.history import ACTIVE, LOCAL, MISSING, Act, Fault, History, Message
+import yaml
+
+from tests.simulation.history import ACTIVE, ALLOW_ALL, LOCAL, MISSING, Act, Fault, History, Message
 
 CATEGORIES = [MISSING] * 6 + ["street_robbery", "missing_person", "hold_up", "iets_nieuws", "prevention"]
 STORIES = ["oe", "oue", "ouue", "o", "ou", "oeo", "oeoe", "oeu", "oee", "e", "uoe", "ueo", "oueoue"]
@@ -24,6 +29,20 @@ ACTS = [
     *("kill", "kill", "kill", "cut", "store down", "lost commit", "clock", "clock", "reboot", "reboot", "photos"),
     *("operator", "freeze", "freeze"),
 ]
+
+# What rules may ask about: words that a day can have, and some that it never has.
+SHIPPED = Path(__file__).parents[2] / "config" / "rules.yaml"
+EFFECTS = ["allow", "allow", "deny"]
+WORDS: dict[str, list[Any]] = {
+    "channels": ["sign", "facebook", "email", "outbox"],
+    "categories": [MISSING, "missing_person", "street_robbery", "hold_up", "prevention", "other", "fire"],
+    "statuses": ["Actual", "Exercise"],
+    "urgencies": ["Unknown", "Past"],
+    "owners": ["municipality", "citizen", "commercial"],
+    "languages": ["nl", "en"],
+    "photo": [True, False],
+    "area": ["circle", "none"],
+}
 
 # How many cases, targets, faults and acts: most days are short, a few are long.
 SMALL = ([1], [1, 2, 3], [0, 1, 2, 3], [0, 1, 1, 2])
@@ -50,7 +69,33 @@ def generate(seed: int) -> History:
     names = [f"bridge{number}" for number in range(max(1, workers))]
     acts = [act for _ in range(random.choice(acting)) for act in _acts(random, names, targets, messages)]
     broken = tuple(Fault(target, nth, what) for (target, nth), what in sorted(faults.items()))
-    return History(seed, workers, targets, tuple(messages), broken, tuple(acts))
+    # Drawn apart, so that whatever else a seed makes stays as it is.
+    rules = _rules(Random(f"{seed}/rules"))
+    return History(seed, workers, targets, tuple(messages), broken, tuple(acts), rules)
+
+
+def _rules(random: Random) -> tuple[dict[str, Any], ...]:
+    """Make the rules of the day: often all is allowed, for faults show best then; else the shipped ones, or any."""
+    kind = random.random()
+    if kind < 0.6:
+        return ALLOW_ALL
+    if kind < 0.75:
+        return shipped()
+    rules = [{"effect": effect, **_lists(random)} for effect in random.choices(EFFECTS, k=random.randint(1, 6))]
+    return tuple(rules) if random.random() < 0.3 else (*rules, *ALLOW_ALL)
+
+
+def _lists(random: Random) -> dict[str, Any]:
+    names = random.sample(sorted(WORDS), random.choice([0, 1, 1, 1, 2, 3]))
+    return {name: random.sample(WORDS[name], random.randint(1, len(WORDS[name]))) for name in names}
+
+
+@cache
+def shipped() -> tuple[dict[str, Any], ...]:
+    """Read the shipped rules, without their names and reasons."""
+    left_out = {"name", "serves", "reason"}
+    read = yaml.safe_load(SHIPPED.read_text("utf-8"))["rules"]
+    return tuple({key: value for key, value in rule.items() if key not in left_out} for rule in read)
 
 
 def _moment(random: Random) -> float:

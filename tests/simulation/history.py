@@ -15,6 +15,7 @@ SKEW = 300.0  # seconds by which an ending may be dated before the only opening 
 ACTIVE = 120.0  # seconds in which things happen; then the world heals
 PHOTO = "https://photos.example/boy.jpg"
 MISSING = "missing_child_alert"
+ALLOW_ALL: tuple[dict[str, Any], ...] = ({"effect": "allow"},)
 LOCAL = -1  # the zone that the clocks in the control room have: summer time until that night
 
 
@@ -135,6 +136,7 @@ class History:
     messages: tuple[Message, ...]
     faults: tuple[Fault, ...] = ()
     acts: tuple[Act, ...] = ()
+    rules: tuple[dict[str, Any], ...] = ALLOW_ALL  # as rules.yaml has them, without their names and reasons
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -156,6 +158,7 @@ class History:
             tuple(Message(**one) for one in found["messages"]),
             tuple(Fault(**one) for one in found["faults"]),
             tuple(Act(**one) for one in found["acts"]),
+            tuple(found.get("rules", ALLOW_ALL)),
         )
 
     def __str__(self) -> str:
@@ -163,4 +166,5 @@ class History:
         how = "one bridge, embedded store" if self.workers == 0 else f"{self.workers} bridges on one store"
         lines = [f"seed {self.seed}: {how}; targets {', '.join(self.targets)}"]
         timed = sorted([*self.messages, *self.acts], key=lambda one: one.at)
-        return "\n".join([*lines, *map(str, timed), *map(str, self.faults)])
+        ruled = [] if self.rules == ALLOW_ALL else [f"           rule: {json.dumps(one)}" for one in self.rules]
+        return "\n".join([*lines, *ruled, *map(str, timed), *map(str, self.faults)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, MutableMapping, Sequence
 from typing import Any
 
 import structlog
@@ -20,8 +20,36 @@ BOARD_WORDS = {"missing_child_alert", "missing_child", "missing_person", "amber_
 BOARDS = {"board-a", "board-b", "small", "advert", "drill", "far"}
 
 
-def may_show(target: str, message: Message) -> bool:
-    """Say whether the rules let a message be shown at a target (R1, R2, R3, R7, the statuses, the place)."""
+CHANNELS = {"page": "facebook", "mail-a": "email", "mail-b": "email", "outbox": "outbox"}  # the others are signs
+OWNERS = {"mail-a": "citizen", "mail-b": "citizen", "outbox": "citizen", "advert": "commercial"}
+PHOTOS = {"board-a", "drill", "advert", "far", "page", "mail-a", "mail-b"}  # where a photo can be shown at all
+
+
+def is_allowed(target: str, message: Message, rules: Sequence[dict[str, Any]], *, photo: bool) -> bool:
+    """Read the rules once more: nothing denies it, and something allows it."""
+    facts = {
+        "channels": CHANNELS.get(target, "sign"),
+        "categories": "other" if message.category == "iets_nieuws" else message.category,
+        "statuses": message.status,
+        "urgencies": "Unknown",
+        "owners": OWNERS.get(target, "municipality"),
+        "languages": "nl",
+        "photo": photo,
+        "area": "circle",
+    }
+    effects = {one["effect"] for one in rules if all(facts[key] in one[key] for key in one if key != "effect")}
+    return effects == {"allow"}
+
+
+def may_picture(target: str, message: Message, rules: Sequence[dict[str, Any]]) -> bool:
+    """Say whether a message may be shown at a target with its photo."""
+    return message.photo and target in PHOTOS and is_allowed(target, message, rules, photo=True)
+
+
+def may_show(target: str, message: Message, rules: Sequence[dict[str, Any]]) -> bool:
+    """Say whether a message may be shown at a target (R1, R2, R3, R7, the statuses, the place, the rules)."""
+    if not may_picture(target, message, rules) and not is_allowed(target, message, rules, photo=False):
+        return False
     if message.status != "Actual" and target not in ("drill", "mail-a"):
         return False
     if target in ("advert", "far"):
@@ -77,8 +105,10 @@ class Judge:
         message = self.said(content)
         if message is None or message.case != posting.case:
             self.world.violate(f"I7: {target.id} shows {content.text!r}, which nobody sent")
-        elif not may_show(target.id, message):
+        elif not may_show(target.id, message, self.world.history.rules):
             self.world.violate(f"I1: {message} is shown at {target.id}")
+        elif content.photo and not may_picture(target.id, message, self.world.history.rules):
+            self.world.violate(f"I1: the photo of {message} is shown at {target.id}")
         if target.sign:
             if message and content.text != message.text:
                 self.world.violate(f"I7: {target.id} shows {content.text!r} instead of {message.text!r}")
@@ -165,7 +195,7 @@ class Judge:
         for target in self.world.history.targets:
             if over or expired or said is None:
                 self._gone(case, target, over=bool(over), life=max(opened, default=0))
-            elif may_show(target, said):
+            elif may_show(target, said, self.world.history.rules):
                 self._there(case, target, said)
             elif target in BOARDS or target == "page":
                 self._gone(case, target, over=False, life=0)

@@ -19,7 +19,7 @@ from bridge.core.errors import BridgeError, StoreUnavailable
 from bridge.core.events import Event
 from bridge.core.planning import Policy
 from bridge.core.retry import Timing
-from bridge.core.rules import RuleFile
+from bridge.core.rules import Rule, RuleFile
 from bridge.core.target import Target
 from bridge.dispatch.dispatcher import Dispatcher
 from bridge.dispatch.parts import Expiry, PhotoDesk
@@ -40,9 +40,6 @@ TIMING = Timing(
     retry_max=20.0, urgent_max=10.0, valid_for=120.0, late_looks=(90.0, 180.0), checks=(5.0, 20.0), check_interval=60.0
 )
 QUEUE = QueueSettings.model_validate({"url": "amqp://simulated/", "retry_max": 2.0, "prefetch": 8})
-RULES = RuleFile.model_validate(
-    {"rules": [{"name": "all", "effect": "allow", "reason": {"nl": "mag", "en": "may"}}]}
-).rules
 LIFETIME = timedelta(days=3)
 
 
@@ -286,6 +283,13 @@ def _why(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
+def _rules(written: Sequence[dict[str, Any]]) -> tuple[Rule, ...]:
+    """Give rules the names and reasons that a file must have."""
+    reason = {"nl": "een regel", "en": "a rule"}
+    named = [{"name": f"regel{number}", "reason": reason, **one} for number, one in enumerate(written)]
+    return RuleFile.model_validate({"rules": named}).rules
+
+
 class Machine:
     """Everything on the bridge's side: the store, the broker's queue, the running bridges."""
 
@@ -297,7 +301,7 @@ class Machine:
         self.adapters: dict[str, Any] = {name: make(world) for name, make in channels.items()}
         can = {name: adapter.capabilities for name, adapter in self.adapters.items()}
         listed = [target for name, target in targets().items() if name in world.history.targets]
-        self.policy = Policy(listed, RULES, can, PlainWords())
+        self.policy = Policy(listed, _rules(world.history.rules), can, PlainWords())
         self.bridges: dict[str, Bridge] = {}
         world.start = self.start
         self.processes: list[Process] = []

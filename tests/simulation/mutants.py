@@ -101,6 +101,20 @@ MUTANTS = (
         "    if not BOARD_CATEGORIES:\n",
     ),
     Mutant(
+        "a rule that allows outweighs one that denies",
+        ("I1", "I3"),
+        "bridge/core/rules.py",
+        '    for effect, reason in (("deny", Reason.RULE), ("allow", Reason.ALLOWED)):\n',
+        '    for effect, reason in (("allow", Reason.ALLOWED), ("deny", Reason.RULE)):\n',
+    ),
+    Mutant(
+        "a photo goes that only the photo's rule forbids",
+        ("I1",),
+        "bridge/core/planning.py",
+        "if carries and (decision := self._decide(target, can, info, photo=True)).allowed:",
+        "if carries and (decision := self._decide(target, can, info, photo=False)).allowed:",
+    ),
+    Mutant(
         "a word that is too long for a board is cut",
         ("I1", "I7"),
         "bridge/core/layout.py",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from tests.simulation.history import Act, Fault, History, Message, Part
+from tests.simulation.history import ALLOW_ALL, Act, Fault, History, Message, Part
 
 PLAIN = (("zone", 0), ("photo", False), ("expires", None), ("fits", True), ("status", "Actual"), ("apart", 1500))
 
@@ -58,6 +58,10 @@ def _simpler(history: History) -> Iterator[History]:
         rest = tuple(one for one in history.targets if one != target)
         if rest:
             yield replace(history, targets=rest, faults=tuple(one for one in history.faults if one.target != target))
+    if history.rules != ALLOW_ALL:
+        yield replace(history, rules=ALLOW_ALL)
+        for number in range(len(history.rules)):
+            yield replace(history, rules=(*history.rules[:number], *history.rules[number + 1 :]))
     for workers in range(history.workers):
         yield replace(history, workers=workers)
     for name, plain in PLAIN:

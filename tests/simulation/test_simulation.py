@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.generate import WORDS, generate, shipped
+from tests.simulation.history import ALLOW_ALL, History
 from tests.simulation.hunt import known
 from tests.simulation.mutants import MUTANTS, Mutant
 
@@ -39,6 +41,21 @@ def test_what_ever_failed_holds(tmp_path: Path) -> None:
     done = python("tests.simulation", "--replay", str(EVER_FAILED), folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     assert done.stdout.count("HELD") == len(EVER_FAILED.read_text("utf-8").splitlines())
+
+
+def test_days_have_all_sorts_of_rules() -> None:
+    """Some days allow all, some have the shipped rules, most of the others forbid something; an old history allows all."""
+    days = [generate(seed).rules for seed in range(200)]
+    drawn = [rules for rules in days if rules not in (ALLOW_ALL, shipped())]
+    assert days.count(ALLOW_ALL) > 80
+    assert days.count(shipped()) > 10
+    assert len(shipped()) > 10
+    assert {key for rules in drawn for rule in rules for key in rule} == {"effect", *WORDS}
+    assert [History.from_json(line).rules for line in EVER_FAILED.read_text("utf-8").splitlines()[:2]] == [
+        ALLOW_ALL
+    ] * 2
+    again = History.from_json(generate(3).to_json())
+    assert again == generate(3)
 
 
 def test_every_planted_bug_is_found(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from bridge.core.alert import Category, Outcome, Status, Urgency
 from bridge.core.errors import InvalidInput
 from bridge.core.events import parse_structured
 from bridge.core.layout import lay_out
+from bridge.core.rule_trial import TrialFile
 from bridge.core.rules import Reason, RuleFile
 from bridge.core.target import Sign, Target
 from bridge.demo.words import LANGUAGES
@@ -190,6 +191,8 @@ def test_every_yaml_is_read_by_the_bridge(name: str) -> None:
             Target.model_validate(entry)
         if "rules" in found:
             RuleFile.model_validate(found)
+        if "tests" in found:
+            TrialFile.model_validate(found)
 
 
 def is_setting(path: list[str]) -> bool:

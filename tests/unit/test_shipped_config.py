@@ -11,8 +11,9 @@ from bridge.adapters.registry import find_adapters
 from bridge.core.alert import Alert, Status
 from bridge.core.target import Target
 from bridge.core.targeting import is_meant, place_of, place_of_target
+from bridge.files import read_yaml
 from bridge.rendering import Templates
-from bridge.settings import Settings, load_settings, read_yaml
+from bridge.settings import Settings, load_settings
 
 CONFIG = Path(__file__).parents[2] / "config"
 ADAPTERS = find_adapters()

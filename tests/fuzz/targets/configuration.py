@@ -11,10 +11,14 @@ from bridge.adapters.http_sign import HttpSign
 from bridge.adapters.registry import find_adapters
 from bridge.core.alert import Category, Status, Urgency
 from bridge.core.posting import Capabilities, Kind
-from bridge.core.rules import Facts, decide
+from bridge.core.rule_check import check
+from bridge.core.rule_space import Channel, Space
+from bridge.core.rules import BOARD_CATEGORIES, PUBLIC_BODIES, Facts, RuleFile, decide
 from bridge.core.target import OwnerKind
 from bridge.core.targeting import place_of_target
 from bridge.policy import PACKAGED, adapter_configs, load_rules, load_targets
+from bridge.rulebook.report import Report
+from bridge.rulebook.trial import load_tests, play
 from bridge.settings import Loaded, Settings, load_settings
 from tests.fuzz.harness import promise, target
 from tests.fuzz.mutate import Shape
@@ -39,6 +43,9 @@ CAN = {
 }
 RULES, LISTED = Loaded(Settings(rules="x.yaml"), FOLDER), Loaded(Settings(targets="x.yaml"), FOLDER)
 EXAMPLES = PACKAGED.resolve()
+NAMES = ("sign", "display", "email", "facebook", "outbox")
+CHANNELS = [Channel(name, name in ("sign", "display")) for name in NAMES]
+SHIPPED = RuleFile.model_validate(yaml.safe_load((EXAMPLES / "rules.yaml").read_text("utf-8"))).rules
 LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{after}: &{after} [{','.join([f'*{before}'] * 9)}]\n"
     for before, after in zip("abcdefgh", "bcdefghi", strict=True)
@@ -85,17 +92,42 @@ def bridge_yaml(data: bytes) -> None:
 
 @target(shape=Shape.TEXT, seeds=[*_parts("rules.yaml"), *TRAPS], most=4_000)
 def rules_yaml(data: bytes) -> None:
-    """The rules, and what they decide."""
+    """The rules, what they decide, and what the checker and the matrix make of them: they say what is decided."""
     _paper(data)
-    rules = readable(lambda: load_rules(RULES))
-    for board in (True, False) if rules else ():
+    found = readable(lambda: load_rules(RULES, CHANNELS))
+    if found is None:
+        return
+    rules = found[1].rules
+    space = Space(CHANNELS, rules)
+    for finding in check(space):
+        promise(finding.words.isprintable(), "a finding is one printable line")
+        promise(found[0].at(() if finding.rule is None else ("rules", finding.rule)), "a finding has a place")
+    for bit in (0, space.size // 3, space.size - 1):
+        case = space.facts(bit)
+        promise(decide(case, rules).allowed == bool(space.allowed >> bit & 1), "the checker knows what is decided")
+    boards = [one for one in CHANNELS if one.board]
+    fit = space.where(boards, PUBLIC_BODIES, BOARD_CATEGORIES)
+    promise(
+        not space.allowed & space.where(boards) & ~fit, "boards carry missing persons only (R1), of public bodies (R7)"
+    )
+    Report(space, (), "nl").data()
+    for board in (True, False):
         facts = Facts(
             *("sign" if board else "email", board, OwnerKind.COMMERCIAL, Category.HOLD_UP, Status.ACTUAL),
             *(Urgency.IMMEDIATE, "nl", False, frozenset({"circle"}), (Status.ACTUAL,)),
         )
-        decision = decide(facts, rules.rules if rules else ())
+        decision = decide(facts, rules)
         promise(len(decision.explain().splitlines()) <= 1, "a reason is one line")
         promise(not (board and decision.allowed), "no rule lets a hold-up on a board (R2)")
+
+
+@target(shape=Shape.TEXT, seeds=[*_parts("rules.test.yaml"), *TRAPS], most=4_000)
+def rules_test_yaml(data: bytes) -> None:
+    """The tests of the rules: whatever is read can be played, and a failure is told in printable lines."""
+    found = readable(lambda: load_tests(_paper(data), CAN))
+    for one in play(*found, SHIPPED, CAN) if found else ():
+        for line in one.problems():
+            promise(line.isprintable(), "a failure is one printable line")
 
 
 @target(

@@ -1,0 +1,1 @@
+"""The rules on paper: the matrix that people sign, and the tests that prove what the rules say."""
