@@ -171,9 +171,9 @@ class Dispatcher:
             raise TransientError("the step came too late: its lease had run out")
         match work.step:
             case Step.PUBLISH:
-                return await adapter.publish(work.posting, _content(work))
+                return _receipt(await adapter.publish(work.posting, _content(work)))
             case Step.UPDATE:
-                return await adapter.update(work.receipt, _content(work))
+                return _receipt(await adapter.update(work.receipt, _content(work)))
             case Step.OBSERVE:
                 return await adapter.observe(work.receipt)
             case Step.FIND:
@@ -203,3 +203,10 @@ def _content(work: Work) -> Content:
     if work.content is None:
         raise PermanentError("there is nothing to show")
     return work.content
+
+
+def _receipt(given: object) -> Receipt:
+    """Take no adapter's silence for a success: without a receipt nobody could take back what is out there."""
+    if not isinstance(given, Receipt):
+        raise OutcomeUnknown(f"a fault in the adapter (it gave no receipt, but {type(given).__name__})")
+    return given

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -181,6 +183,23 @@ async def test_a_bug_in_an_adapter_stops_nobody(database: Database, error: Excep
         await spine.until(lambda: bool(spine.board.showing("good") and spine.page.posts), travel=False)
         await spine.settled()
         assert spine.board.showing("bad") == ["Jongen met rode jas"]
+
+
+async def test_a_step_without_a_receipt_is_no_success(database: Database) -> None:
+    """An adapter that forgets to give a receipt for a post: it is looked for, and taken back when the case ends."""
+
+    async def forgets(act: Callable[[], Any]) -> None:
+        act()
+
+    async with Spine(database, [page("p")]) as spine:
+        spine.page.fail(forgets, step=Step.PUBLISH, times=1)
+        spine.start()
+        await spine.opened()
+        await spine.settled()
+        assert len(spine.page.live("p")) == 1
+        await spine.updated(text="Leeftijd 46")
+        await spine.settled()
+        assert spine.page.live("p") == ["updated Leeftijd 46"]
 
 
 async def test_a_step_that_hangs_is_cut_off(database: Database) -> None:

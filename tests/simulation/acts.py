@@ -38,7 +38,7 @@ def _to_a_process(machine: Machine, bridge: Bridge, act: Act) -> None:
     process = bridge.process
     match act.what:
         case "kill" if not process.frozen:
-            process.fuse = int(act.number)
+            process.burn(int(act.number))
         case "start":
             process.kill()  # if its fuse never burned down
             machine.start(act.who)

@@ -37,6 +37,10 @@ class Process:
         self.held: list[Handle] = []
         self.on_death: list[Callable[[], None]] = []
 
+    def burn(self, fuse: int) -> None:
+        """Let it die after so many callbacks more; a fuse that burns already is not made longer."""
+        self.fuse = fuse if self.fuse is None else min(self.fuse, fuse)
+
     def may_run(self, handle: Handle) -> bool:
         """Say whether a callback of this process runs now; a frozen process keeps it for later."""
         if self.dead:

@@ -87,7 +87,7 @@ class World:
 
     def dies(self, process: Process, fuse: int) -> None:
         """Let a process die after so many steps more, and be started again some time later."""
-        process.fuse = fuse
+        process.burn(fuse)
 
         def again() -> None:
             process.kill()
