@@ -5,13 +5,15 @@ from __future__ import annotations
 import gc
 import os
 import socket
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from functools import partial
 from random import Random
 
 import structlog
 
 from bridge import __version__
+from bridge.adapters.registry import find_adapters
 from bridge.bootstrap import Bridge, only_one, open_bridge
 from bridge.core.case import Verdict
 from bridge.core.errors import InvalidInput
@@ -26,6 +28,7 @@ from bridge.dispatch.retention import Retention
 from bridge.dispatch.team import Led, Team
 from bridge.intake.amqp import AmqpIntake
 from bridge.intake.status import StatusPublisher
+from bridge.reload import Reloader, read_anew
 from bridge.service import Role, Service, Stop
 from bridge.settings import Loaded
 from bridge.store import cases
@@ -113,6 +116,7 @@ class _Assembly:
         self._parts: dict[str, Part] = {}
         self._stops: list[Stop] = []
         self._team: Team | None = None
+        self._on_change: list[Callable[[], None]] = []  # who must know that another policy decides
 
     async def put_together(self, fetcher: PhotoFetcher) -> Service:
         """Make the parts of every role; what the others need at their stop stops last."""
@@ -122,12 +126,22 @@ class _Assembly:
             self._add_intake()
         if Role.DISPATCH in self._roles:
             await self._add_dispatch(fetcher)
+        reloader = self._add_reloader()
         if Role.WEB in self._roles:
             app = make_app(self._parts, self._database, self._metrics)
             self._parts["web"] = WebServer(self._settings.web, app)
         if self._team:
             self._stops.append(Stop("workers", self._team.leave))
-        return Service(self._parts, self._stops, self._settings.service.stop_timeout)
+        return Service(self._parts, self._stops, self._settings.service.stop_timeout, reloader.hang_up)
+
+    def _add_reloader(self) -> Reloader:
+        bridge, types = self._bridge, find_adapters()
+        capabilities = {name: adapter.capabilities for name, adapter in bridge.adapters.items()}
+        read = partial(read_anew, bridge.loaded, types, capabilities)
+        reloader = Reloader(self._database, bridge.current, read, self._worker, self._on_change)
+        self._metrics.watch(reloader)
+        self._parts["policy"] = reloader
+        return reloader
 
     def _add_team(self) -> None:
         me = Member(self._worker, frozenset(self._roles), __version__)
@@ -177,8 +191,12 @@ class _Assembly:
         self._parts["photos"] = self._led(photos)
         self._parts["planner"] = self._led(planner)
         self._parts["expiry"] = self._led(Expiry(bridge.intake))
-        days, configured = self._settings.retention.days, bridge.configured.by_digest
-        erased = self._metrics.erased
+        self._on_change += [store.forget_targets, planner.judge]
+        days, erased = self._settings.retention.days, self._metrics.erased
+
+        def configured() -> Collection[str]:
+            return bridge.configured.by_digest
+
         retention = Retention(database, days, configured, erased, busy=lambda: dispatcher.busy, clock=database.clock)
         self._parts["retention"] = self._led(retention)
         if self._tell:

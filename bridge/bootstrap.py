@@ -22,7 +22,7 @@ from bridge.core.posting import Posting
 from bridge.core.target import Target
 from bridge.core.trace import UNTRACED, Tracer
 from bridge.intake.accept import Intake
-from bridge.policy import Configured, adapter_configs, load_policy, rules_path, with_secret
+from bridge.policy import Configured, Current, adapter_configs, load_policy, rules_path, with_secret
 from bridge.rulebook.trial import Played, load_tests, play, trials_path
 from bridge.settings import Loaded
 from bridge.store import backup
@@ -53,9 +53,14 @@ class Bridge:
     loaded: Loaded
     database: Database
     adapters: Mapping[str, Adapter]
-    configured: Configured
+    current: Current
     intake: Intake
     bell: Bell
+
+    @property
+    def configured(self) -> Configured:
+        """What decides, with all that belongs to it."""
+        return self.current.configured
 
     @property
     def policy(self) -> Policy:
@@ -119,14 +124,14 @@ async def open_bridge(loaded: Loaded, tracer: Tracer = UNTRACED) -> AsyncIterato
     try:
         async with open_adapters(loaded, AdminOutboxStore(database, database.clock)) as adapters:
             capabilities = {name: adapter.capabilities for name, adapter in adapters.items()}
-            configured = load_policy(loaded, find_adapters(), capabilities)
-            for finding in configured.findings:
+            current = Current(load_policy(loaded, find_adapters(), capabilities))
+            for finding in current.configured.findings:
                 log.warning("a rule is not what it seems; nothing is unsafe by it", finding=finding)
             await _prepare_patiently(database)
             bell = Bell()
             intake = Intake(
                 database,
-                lambda: configured.policy,
+                lambda: current.configured.policy,
                 max_lifetime=timedelta(seconds=loaded.settings.cases.max_lifetime),
                 photo_wait=loaded.settings.photos.wait,
                 tell=bool(loaded.settings.queue.url.get_secret_value()),
@@ -134,7 +139,7 @@ async def open_bridge(loaded: Loaded, tracer: Tracer = UNTRACED) -> AsyncIterato
                 clock=lambda: datetime.fromtimestamp(database.clock(), UTC),
                 tracer=tracer,
             )
-            yield Bridge(loaded, database, adapters, configured, intake, bell)
+            yield Bridge(loaded, database, adapters, current, intake, bell)
     finally:
         await database.close()
 
@@ -171,6 +176,15 @@ def only_one(loaded: Loaded) -> Iterator[None]:
         except OSError:
             raise BridgeError(f"another bridge runs on {database}; one at a time, or use PostgreSQL") from None
         yield
+
+
+def is_running(loaded: Loaded) -> bool:
+    """Tell whether a bridge holds this embedded store."""
+    try:
+        with only_one(loaded):
+            return False
+    except BridgeError:
+        return True
 
 
 async def back_up(loaded: Loaded, path: Path) -> Copied:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from bridge import __version__, assembly, bootstrap, show
 from bridge.commands import dead_letters, rules, targets
+from bridge.commands.reload import reload
 from bridge.core.errors import BridgeError, InvalidInput
 from bridge.core.events import json_schema
 from bridge.intake.amqp import send_events
@@ -39,6 +40,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(reload)
 app.add_typer(rules.app, name="rules")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(targets.app, name="targets")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,21 @@ class Configured:
     by_digest: Mapping[str, Target]
     space: Space
     findings: tuple[str, ...] = ()
+
+
+@dataclass
+class Current:
+    """What decides now: the last good set. Replaced whole, never changed; so take it once for what belongs together.
+
+    ``read``: when it was read (``time.monotonic``).
+    """
+
+    configured: Configured
+    read: float = field(default_factory=time.monotonic)
+
+    def take(self, configured: Configured) -> None:
+        """Let another set decide from now on."""
+        self.configured, self.read = configured, time.monotonic()
 
 
 def adapter_configs(loaded: Loaded, types: Mapping[str, AdapterType]) -> dict[str, AdapterConfig]:

@@ -39,10 +39,16 @@ class Stop:
 
 
 class Service:
-    """Runs parts until a signal; then stops in order, within ``stop_timeout`` seconds. A second signal kills."""
+    """Runs parts until a signal; then stops in order, within ``stop_timeout`` seconds. A second signal kills.
 
-    def __init__(self, parts: dict[str, Part], stops: Sequence[Stop], stop_timeout: float) -> None:
+    SIGHUP calls ``on_hangup``, and the service goes on.
+    """
+
+    def __init__(
+        self, parts: dict[str, Part], stops: Sequence[Stop], stop_timeout: float, on_hangup: Callable[[], None]
+    ) -> None:
         self.parts = parts
+        self._on_hangup = on_hangup
         self._stops = stops
         self._stop_timeout = stop_timeout
         self._stopping = asyncio.Event()
@@ -92,6 +98,7 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
 
     def _on_signal(self, number: signal.Signals) -> None:
         if self._stopping.is_set():

@@ -214,10 +214,11 @@ class Settings(BaseSettings):
 
 @dataclass(frozen=True)
 class Loaded:
-    """Settings, and the folder that their relative paths start from."""
+    """Settings, the folder that their relative paths start from, and the file that they were read from, if any."""
 
     settings: Settings
     base: Path
+    file: Path | None = None
 
     def path(self, name: str) -> Path:
         """Resolve a path that the settings name."""
@@ -252,7 +253,7 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] | Non
         raise InvalidInput(*unknown, what) from None
     if unknown:
         raise InvalidInput(*unknown)
-    return Loaded(settings, chosen.resolve().parent if chosen else Path.cwd())
+    return Loaded(settings, chosen.resolve().parent if chosen else Path.cwd(), chosen.resolve() if chosen else None)
 
 
 def _blame(line: str, file: Path | None, environment: Mapping[str, str]) -> str:

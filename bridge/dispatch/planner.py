@@ -8,7 +8,7 @@ from contextlib import suppress
 from bridge.core.errors import StoreUnavailable
 from bridge.intake.accept import Intake
 
-JUDGE = 30.0  # seconds between looks for what a process with another policy judged: it may be gone since
+JUDGE = 5.0  # seconds between looks for what a process with another policy judged: it has reloaded sooner, or later
 BREATH = 0.02  # seconds from an event to a look for what is left to plan: what is planned already goes first
 POLL = 1.0  # seconds between looks for what another process left
 
@@ -20,22 +20,27 @@ class Planner:
         self._intake = intake
         self._poll = poll
         self._wake = asyncio.Event()
+        self._next_judging = 0.0
         self.not_ready: str | None = None
 
     def wake(self) -> None:
         """Look now: an event may have begun a plan."""
         self._wake.set()
 
+    def judge(self) -> None:
+        """Judge open cases anew now: the policy is another."""
+        self._next_judging = 0.0
+        self._wake.set()
+
     async def run(self) -> None:
         """Judge anew what another policy judged, then plan while there is something to plan, for ever."""
-        next_judging = 0.0
         clock = asyncio.get_running_loop().time
         while True:
             self._wake.clear()
             try:
-                if clock() >= next_judging:
+                if clock() >= self._next_judging:
+                    self._next_judging = clock() + JUDGE  # first, for a reload may come while cases are judged
                     await self._intake.replan()
-                    next_judging = clock() + JUDGE
                 unfinished = await self._intake.plan_more()
                 self.not_ready = None
             except StoreUnavailable as error:

@@ -30,16 +30,16 @@ log = structlog.get_logger()
 class Retention:
     """Erases the words of a case ``days`` after its last change, once nothing of it is to be done or seen any more.
 
-    ``configured``: the digests of the targets that are in use, whose addresses stay. ``on_erased`` hears a table and a
-    number of rows. While ``busy`` says that many steps are under way, little is erased. Several processes may do this
-    side by side: each transaction looks again.
+    ``configured`` gives the digests of the targets that are in use, whose addresses stay. ``on_erased`` hears a table
+    and a number of rows. While ``busy`` says that many steps are under way, little is erased. Several processes may do
+    this side by side: each transaction looks again.
     """
 
     def __init__(
         self,
         database: Database,
         days: int,
-        configured: Collection[str],
+        configured: Callable[[], Collection[str]],
         on_erased: Callable[[str, int], None],
         *,
         busy: Callable[[], bool] = lambda: False,
@@ -109,7 +109,7 @@ class Retention:
         """Forget addresses that nothing needs any more: a look at every posting, so once a day is enough."""
         if self._clock() < self._targets_at:
             return
-        unused = await self._database.read(partial(erasure.unused_targets, configured=self._configured))
+        unused = await self._database.read(partial(erasure.unused_targets, configured=self._configured()))
         for start in range(0, len(unused), erasure.CHUNK):
             some = unused[start : start + erasure.CHUNK]
             await self._write(partial(erasure.erase_targets, ids=some), total)

@@ -121,11 +121,22 @@ class Intake:
 
     def _open(self, connection: Connection, case: Case, now: datetime, trace: Trace | None = None) -> None:
         """Judge the first targets in this transaction; very many are judged a few at a time (``plan_more``)."""
-        self._plan(connection, case, now, 0, trace)
+        self._plan(connection, case, self._policy(), now, 0, trace)
 
-    def _plan(self, connection: Connection, case: Case, now: datetime, start: int, trace: Trace | None = None) -> None:
-        """Judge targets from ``start``, boards first, and note how far that has come."""
-        stamp, policy = now.timestamp(), self._policy()
+    def _plan(
+        self,
+        connection: Connection,
+        case: Case,
+        policy: Policy,
+        now: datetime,
+        start: int,
+        trace: Trace | None = None,
+    ) -> None:
+        """Judge targets from ``start``, boards first, and note how far that has come.
+
+        The policy is taken once for what belongs together: a reload may put another in its place at any moment.
+        """
+        stamp = now.timestamp()
         targets = self._in_order(policy)
         end = start + self._at_a_time
         rest = len(targets) > end
@@ -159,8 +170,9 @@ class Intake:
         return len(names)
 
     async def _plan_more(self, name: str) -> None:
-        start = await self._database.read(partial(self._so_far, name=name))
-        targets = self._in_order(self._policy())
+        policy = self._policy()
+        start = await self._database.read(partial(wishes.planned_so_far, name=name, policy=policy.digest))
+        targets = self._in_order(policy)
         if start is None or start < len(targets):
             await self._write(partial(self._plan_next, name=name))
             return
@@ -168,12 +180,9 @@ class Intake:
         gone = set(shown) - {posting_id(name, target) for target in targets}
         await self._write(partial(self._plan_end, name=name, gone=gone))
 
-    def _so_far(self, connection: Connection, name: str) -> int | None:
-        return wishes.planned_so_far(connection, name, self._policy().digest)
-
     def _plan_next(self, connection: Connection, name: str) -> None:
-        case = cases.lock_case(connection, name)
-        start, policy = self._so_far(connection, name), self._policy()
+        case, policy = cases.lock_case(connection, name), self._policy()
+        start = wishes.planned_so_far(connection, name, policy.digest)
         if start is None:
             return  # another process was here
         if case.standing is not Standing.OPEN:
@@ -181,7 +190,7 @@ class Intake:
         elif start == wishes.RESTORED:
             self._plan_restored(connection, case, policy)
         elif start < len(self._in_order(policy)):
-            self._plan(connection, case, self._clock(), start)
+            self._plan(connection, case, policy, self._clock(), start)
 
     def _plan_restored(self, connection: Connection, case: Case, policy: Policy) -> None:
         """A backup was made in the middle of a plan: judge boards, and posts that are there; nobody is mailed anew."""
@@ -203,8 +212,8 @@ class Intake:
 
     def _plan_end(self, connection: Connection, name: str, gone: set[str]) -> None:
         """Take away what stands at targets that left the list, unless the plan began anew meanwhile."""
-        case = cases.lock_case(connection, name)
-        start, policy = self._so_far(connection, name), self._policy()
+        case, policy = cases.lock_case(connection, name), self._policy()
+        start = wishes.planned_so_far(connection, name, policy.digest)
         if start is None or start < len(self._in_order(policy)):
             return
         if case.standing is Standing.OPEN:

@@ -35,7 +35,7 @@ from bridge.store.wishes import RESTORED
 _MANY, _FEW = 1_000, 8  # rows in memory at a time: small ones, and those with texts or photos
 _LARGE = frozenset({"events", "cases", "contents", "photos"})
 _EMPTY = (schema.cases, schema.events, schema.postings)  # no row in these: an empty store
-_COPIED = tuple(table for table in schema.metadata.sorted_tables if table is not schema.workers)
+_COPIED = tuple(table for table in schema.metadata.sorted_tables if table not in (schema.workers, schema.policies))
 _SERIAL = (schema.decisions, schema.journal, schema.notices)
 
 _ANY_THREAD = {"check_same_thread": False}  # it is made in one and used in another, never in both at once

@@ -247,5 +247,14 @@ workers = Table(
     _time("seen"),
 )
 
+# Which rules, targets and templates decide in each process, and the latest wish to read them anew that it answered.
+policies = Table(
+    "policies",
+    metadata,
+    Column("worker", String(64), primary_key=True),
+    _number("number"),
+    _text("body"),
+)
+
 # Small facts about the whole bridge, for instance its name.
 facts = Table("facts", metadata, Column("name", String(64), primary_key=True), _text("value"))

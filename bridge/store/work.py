@@ -320,10 +320,15 @@ class WorkStore:
         data = connection.scalar(select(t.data).where(t.digest == photo.digest, t.state == "ready").limit(1))
         return replace(photo, data=data) if data else None
 
+    def forget_targets(self) -> None:
+        """Look targets up anew: their secrets may have changed. From any thread."""
+        self._targets = {}
+
     def _target(self, connection: Connection, name: str) -> Target:
-        if name not in self._targets:
-            self._targets[name] = self._find_target(name, lambda: connection.scalar(_TARGET, {"name": name}) or "")
-        return self._targets[name]
+        known = self._targets  # taken once: what is looked up now must not be kept after it was to be forgotten
+        if name not in known:
+            known[name] = self._find_target(name, lambda: connection.scalar(_TARGET, {"name": name}) or "")
+        return known[name]
 
 
 def _in_traces(connection: Connection, work: Sequence[Work]) -> list[Work]:

@@ -87,6 +87,7 @@ def leave(connection: Connection, name: str, now: float) -> None:
     release(connection, name, now)
     left = select(_p.id).where(_claimed(name), _p.due > now).exists()
     connection.execute(delete(schema.workers).where(_t.id == name, ~left))
+    connection.execute(delete(schema.policies).where(schema.policies.c.worker == name))
 
 
 def _claimed(name: str) -> ColumnElement[bool]:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import datetime
+from typing import Protocol
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -21,6 +22,20 @@ PATIENCE = 2.0  # seconds that a scrape waits for the store
 _BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 log = structlog.get_logger()
+
+
+class Policed(Protocol):
+    """What knows which policy decides: since when, and whether a newer one was refused."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether a newer one was refused."""
+        ...
+
+    @property
+    def since(self) -> float:
+        """When it was read, in seconds since the epoch."""
+        ...
 
 
 class Metrics:
@@ -54,6 +69,11 @@ class Metrics:
         self._outcomes = self._gauge("outcome_wanted_cases", "Expired cases of which nobody has said how they ended")
         self._notices = self._gauge("waiting_notices", "Delivery results that are still to be told to the broker")
         self._workers = self._gauge("workers", "Processes that share the database and are alive, by role", "role")
+        self._refused = self._gauge(
+            "policy_refused",
+            "Whether the rules, targets and templates on disk were refused at a reload (1): older decide",
+        )
+        self._read = self._gauge("policy_read_timestamp_seconds", "When the rules, targets and templates were read")
         self._spans_dropped = self._counter("trace_spans_dropped", "Spans that were not exported")
         self._age = self._gauge("figures_age_seconds", "Age of the figures that come from the store; NaN: none yet")
 
@@ -85,6 +105,11 @@ class Metrics:
     def spans_dropped(self, number: int) -> None:
         """Count spans that were lost; from any thread."""
         self._spans_dropped.inc(number)
+
+    def watch(self, policy: Policed) -> None:
+        """Ask this at each scrape what decides."""
+        self._refused.set_function(lambda: float(policy.refused))
+        self._read.set_function(lambda: policy.since)
 
     def part(self, name: str, *, ready: bool) -> None:
         """Note whether a part is ready."""

@@ -45,6 +45,16 @@ class Turning(Protocol):
     last_turn: float
 
 
+@runtime_checkable
+class Detailed(Protocol):
+    """A part that has more to tell than whether it is ready."""
+
+    @property
+    def details(self) -> Mapping[str, object]:
+        """Say it, for people; fit for JSON."""
+        ...
+
+
 def make_app(parts: Mapping[str, Part], database: Database, metrics: Metrics) -> web.Application:
     """Make the site: ``/healthz``, ``/readyz``, ``/metrics`` and a page that leads to them.
 
@@ -94,7 +104,8 @@ class _Site:
         reasons = {name: mask(part.not_ready) for name, part in self._parts.items() if part.not_ready}
         figures, _ = await self._figures.latest(GLANCE)
         late = [{**asdict(one), "seconds": round(one.seconds)} for one in figures.late] if figures else []
-        told = {"ready": not reasons, "parts": reasons, "late": late}
+        details = {name: part.details for name, part in self._parts.items() if isinstance(part, Detailed)}
+        told = {"ready": not reasons, "parts": reasons, "late": late, "details": details}
         return web.json_response(told, status=503 if reasons else 200)
 
     async def metrics(self, request: web.Request) -> web.Response:

@@ -35,7 +35,7 @@ def retention(bench: Bench, *, configured: Sequence[Target] = (), days: int = 30
     return Retention(
         bench.database,
         days,
-        {one.digest for one in configured},
+        lambda: {one.digest for one in configured},
         lambda what, rows: counted.update({what: rows}),
         clock=lambda: bench.now,
         share=0,

@@ -126,11 +126,11 @@ async def test_it_is_healthy_while_the_dispatcher_turns(site: Site) -> None:
 async def test_it_is_ready_when_every_part_is(site: Site) -> None:
     """Readiness names each part that is not ready, with its reason, and is 200 only when there is none."""
     status, body, _ = await site.get("/readyz")
-    assert (status, json.loads(body)) == (200, {"ready": True, "parts": {}, "late": []})
+    assert (status, json.loads(body)) == (200, {"ready": True, "parts": {}, "late": [], "details": {}})
     site.parts["queue"].not_ready = "no queue at amqp://guest:geheim@mq: refused"
     status, body, _ = await site.get("/readyz")
     reasons = {"queue": "no queue at amqp://***@mq: refused"}
-    assert (status, json.loads(body)) == (503, {"ready": False, "parts": reasons, "late": []})
+    assert (status, json.loads(body)) == (503, {"ready": False, "parts": reasons, "late": [], "details": {}})
     assert await site.figure("parts_ready", part="queue") == 0
     assert await site.figure("parts_ready", part="dispatcher") == 1
 

@@ -27,11 +27,19 @@ def happens(machine: Machine, act: Act) -> None:
             world.reboot(act.who, lit=act.what.endswith("lit"))
         case "photos":
             world.photos = act.who
+        case _:
+            _by_people(machine, act)
+    world.happened[f"act: {act.what.partition(' zaak')[0]}"] += 1
+
+
+def _by_people(machine: Machine, act: Act) -> None:
+    match act.what:
+        case "reload":
+            machine.rewrite(int(act.number))
         case "withdraw":
             machine.operate(lambda intake: intake.withdraw(act.who))
         case what if what.startswith("hold "):
             machine.operate(lambda intake: intake.hold(what.removeprefix("hold "), act.who))
-    world.happened[f"act: {act.what.partition(' zaak')[0]}"] += 1
 
 
 def _to_a_process(machine: Machine, bridge: Bridge, act: Act) -> None:

@@ -30,6 +30,8 @@ ACTS = [
     *("operator", "freeze", "freeze"),
 ]
 
+RELOADS = 0.15  # the share of days on which rules change
+
 # What rules may ask about: words that a day can have, and some that it never has.
 SHIPPED = Path(__file__).parents[2] / "config" / "rules.yaml"
 EFFECTS = ["allow", "allow", "deny"]
@@ -71,7 +73,18 @@ def generate(seed: int) -> History:
     broken = tuple(Fault(target, nth, what) for (target, nth), what in sorted(faults.items()))
     # Drawn apart, so that whatever else a seed makes stays as it is.
     rules = _rules(Random(f"{seed}/rules"))
-    return History(seed, workers, targets, tuple(messages), broken, tuple(acts), rules)
+    rewritten = _rewritten(Random(f"{seed}/rewritten"))
+    acts += [Act(at, "reload", "", number) for number, (at, _) in enumerate(rewritten, 1)]
+    return History(
+        seed, workers, targets, tuple(messages), broken, tuple(acts), rules, tuple(two for _, two in rewritten)
+    )
+
+
+def _rewritten(random: Random) -> list[tuple[float, tuple[dict[str, Any], ...]]]:
+    """Let an administrator write other rules on some days, at some moments."""
+    if random.random() > RELOADS:
+        return []
+    return [(_moment(random), _rules(random)) for _ in range(random.choice([1, 1, 2]))]
 
 
 def _rules(random: Random) -> tuple[dict[str, Any], ...]:

@@ -137,6 +137,9 @@ class History:
     faults: tuple[Fault, ...] = ()
     acts: tuple[Act, ...] = ()
     rules: tuple[dict[str, Any], ...] = ALLOW_ALL  # as rules.yaml has them, without their names and reasons
+    rewritten: tuple[
+        tuple[dict[str, Any], ...], ...
+    ] = ()  # what an administrator makes of them, for acts called reload
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -159,6 +162,7 @@ class History:
             tuple(Fault(**one) for one in found["faults"]),
             tuple(Act(**one) for one in found["acts"]),
             tuple(found.get("rules", ALLOW_ALL)),
+            tuple(tuple(one) for one in found.get("rewritten", ())),
         )
 
     def __str__(self) -> str:
@@ -167,4 +171,5 @@ class History:
         lines = [f"seed {self.seed}: {how}; targets {', '.join(self.targets)}"]
         timed = sorted([*self.messages, *self.acts], key=lambda one: one.at)
         ruled = [] if self.rules == ALLOW_ALL else [f"           rule: {json.dumps(one)}" for one in self.rules]
+        ruled += [f"           rules {n}: {json.dumps(one)}" for n, one in enumerate(self.rewritten, 1)]
         return "\n".join([*lines, *ruled, *map(str, timed), *map(str, self.faults)])

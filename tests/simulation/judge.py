@@ -105,9 +105,9 @@ class Judge:
         message = self.said(content)
         if message is None or message.case != posting.case:
             self.world.violate(f"I7: {target.id} shows {content.text!r}, which nobody sent")
-        elif not may_show(target.id, message, self.world.history.rules):
+        elif not any(may_show(target.id, message, rules) for rules in self.world.rules_so_far):
             self.world.violate(f"I1: {message} is shown at {target.id}")
-        elif content.photo and not may_picture(target.id, message, self.world.history.rules):
+        elif content.photo and not any(may_picture(target.id, message, rules) for rules in self.world.rules_so_far):
             self.world.violate(f"I1: the photo of {message} is shown at {target.id}")
         if target.sign:
             if message and content.text != message.text:
@@ -195,7 +195,7 @@ class Judge:
         for target in self.world.history.targets:
             if over or expired or said is None:
                 self._gone(case, target, over=bool(over), life=max(opened, default=0))
-            elif may_show(target, said, self.world.history.rules):
+            elif may_show(target, said, self.world.rules_so_far[-1]):
                 self._there(case, target, said)
             elif target in BOARDS or target == "page":
                 self._gone(case, target, over=False, life=0)

@@ -23,6 +23,7 @@ from bridge.core.rules import Rule, RuleFile
 from bridge.core.target import Target
 from bridge.dispatch.dispatcher import Dispatcher
 from bridge.dispatch.parts import Expiry, PhotoDesk
+from bridge.dispatch.planner import Planner
 from bridge.intake.accept import Intake
 from bridge.intake.amqp import AmqpIntake
 from bridge.settings import QueueSettings
@@ -188,6 +189,8 @@ class Bridge:
         self.process = Process(name)
         self.bell: list[Callable[[], None]] = []
         self.way = Way(machine.database, name)
+        self.policy = machine.policy
+        self.planner: Planner | None = None
 
     def clock(self) -> float:
         """Give the time as this machine's clock tells it."""
@@ -201,7 +204,7 @@ class Bridge:
         """Make the use case."""
         intake = QuickIntake(
             self.way,  # type: ignore[arg-type]
-            lambda: self.machine.policy,
+            lambda: self.policy,
             max_lifetime=LIFETIME,
             photo_wait=15,
             tell=False,
@@ -210,6 +213,12 @@ class Bridge:
         )
         intake.simulated = self.machine.database
         return intake
+
+    def reload(self) -> None:
+        """Take over what stands on disk."""
+        self.policy = self.machine.policy
+        if self.planner and not self.process.dead:
+            self.planner.judge()
 
     def freeze(self, seconds: float) -> None:
         """Stop the process for a while, as a machine does that is moved or out of memory."""
@@ -273,6 +282,10 @@ class Bridge:
         async with asyncio.TaskGroup() as parts:
             for part in (dispatcher, amqp, Expiry(intake, 5.0)):
                 parts.create_task(part.run())
+            # Where rules change, one of them judges the open cases anew: the one that leads.
+            if machine.world.history.rewritten and self.name == "bridge0":
+                self.planner = Planner(intake, poll=4.0)
+                parts.create_task(self.planner.run())
             if any(message.photo for message in machine.world.history.messages):
                 parts.create_task(photos.run())
 
@@ -301,7 +314,11 @@ class Machine:
         self.adapters: dict[str, Any] = {name: make(world) for name, make in channels.items()}
         can = {name: adapter.capabilities for name, adapter in self.adapters.items()}
         listed = [target for name, target in targets().items() if name in world.history.targets]
-        self.policy = Policy(listed, _rules(world.history.rules), can, PlainWords())
+        written = (world.history.rules, *world.history.rewritten)
+        self.policies = [
+            Policy(listed, _rules(rules), can, PlainWords(), f"rules {number}") for number, rules in enumerate(written)
+        ]
+        self.policy = self.policies[0]  # what stands on disk
         self.bridges: dict[str, Bridge] = {}
         world.start = self.start
         self.processes: list[Process] = []
@@ -315,6 +332,13 @@ class Machine:
             self.processes.append(bridge.process)
             self.world.note(f"{name} starts")
             bridge.start()
+
+    def rewrite(self, number: int) -> None:
+        """Write other rules, and tell every process that runs; each takes them over a little later."""
+        self.policy = self.policies[number]
+        self.world.rules_so_far.append(self.world.history.rewritten[number - 1])
+        for bridge in self.bridges.values():
+            self.world.later(self.world.chance(2.0), bridge.reload)
 
     def operate(self, act: Callable[[Intake], Any]) -> None:
         """Run an operator's command, a process of its own."""

@@ -108,6 +108,13 @@ MUTANTS = (
         '    for effect, reason in (("allow", Reason.ALLOWED), ("deny", Reason.RULE)):\n',
     ),
     Mutant(
+        "a reload forgets the open cases",
+        ("I2", "I3"),
+        "bridge/dispatch/planner.py",
+        "                    await self._intake.replan()\n",
+        "",
+    ),
+    Mutant(
         "a photo goes that only the photo's rule forbids",
         ("I1",),
         "bridge/core/planning.py",

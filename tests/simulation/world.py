@@ -55,6 +55,7 @@ class World:
         """Look the faults up by where and when they happen."""
         self._faults = {(one.target, one.nth): one.what for one in self.history.faults}
         self._random = Random(self.history.seed)
+        self.rules_so_far = [self.history.rules]
 
     def lag(self) -> float:
         """Give one delay of the way: mostly milliseconds."""
