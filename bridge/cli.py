@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import uuid4
 
 import typer
 from rich.console import Console
 
 from bridge import __version__, assembly, bootstrap, show
 from bridge.commands import dead_letters, rules, targets
+from bridge.commands.preview import check_text, preview
 from bridge.commands.reload import reload
 from bridge.core.errors import BridgeError, InvalidInput
-from bridge.core.events import json_schema
+from bridge.core.events import Event, dump, json_schema
+from bridge.core.exercise import as_exercise
 from bridge.intake.amqp import send_events
 from bridge.service import PartDied
 from bridge.store import reading
@@ -40,6 +45,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(preview)
+app.command("check-text")(check_text)
 app.command()(reload)
 app.add_typer(rules.app, name="rules")
 app.add_typer(dead_letters.app, name="dead-letters")
@@ -153,11 +160,14 @@ def schema() -> None:
 @app.command()
 def send(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Events as JSON, one a file; - reads stdin.")],
+    exercise: Annotated[
+        bool, typer.Option("--exercise", help="As an exercise under a case of its own (oefening-…), dated now.")
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
     """Send events to the queue, or straight in when no queue is configured."""
     loaded = load(config)
-    events = read_events(files)
+    events = _exercises(read_events(files)) if exercise else read_events(files)
 
     async def work() -> None:
         if loaded.settings.queue.url.get_secret_value():
@@ -172,6 +182,13 @@ def send(
                 print_line(f"{event.subject}: {what}; case {accepted.standing}, revision {accepted.revision}")
 
     wait(work())
+
+
+def _exercises(events: Sequence[tuple[bytes, Event]]) -> list[tuple[bytes, Event]]:
+    """Make exercises of events, in their order."""
+    now = datetime.now(UTC)
+    made = [as_exercise(event, now + timedelta(microseconds=n), str(uuid4())) for n, (_, event) in enumerate(events)]
+    return [(dump(event).encode(), event) for event in made]
 
 
 @app.command()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from bridge.core.errors import InvalidInput
 from bridge.core.events import Place, faults, once
+from bridge.core.font import BadFont, Font, read_font
 from bridge.core.words import nearest
 
 MAX_LEVELS = 50  # of a YAML file
@@ -182,3 +185,26 @@ class _Extent:
 
     nodes: int = 1
     levels: int = 1
+
+
+OWN_FONT = Path(__file__).parent / "fonts" / "burgernet.bdf"
+MAX_FONT = 16 * 1024 * 1024  # bytes
+
+
+def load_font(path: Path) -> Font:
+    """Read a board's font (BDF); ``InvalidInput`` says what is wrong with it."""
+    try:
+        size = path.stat()
+        if size.st_size > MAX_FONT:
+            raise InvalidInput(f"{path}: has {size.st_size} bytes; allowed: {MAX_FONT}")
+        return _load_font(path, size.st_mtime_ns, size.st_size)
+    except OSError as error:
+        raise InvalidInput(f"{path}: cannot be read ({error.strerror})") from None
+    except BadFont as error:
+        raise InvalidInput(f"{path}: is no BDF font: {error}") from None
+
+
+@lru_cache(maxsize=16)  # a thousand boards have a few fonts; one that was written anew is another
+def _load_font(path: Path, _written: int, _size: int) -> Font:
+    data = path.read_bytes()
+    return read_font(data.decode("latin-1"), hashlib.sha256(data).hexdigest())

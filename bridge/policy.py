@@ -22,7 +22,7 @@ from bridge.core.rule_space import Channel, Space
 from bridge.core.rules import RuleFile
 from bridge.core.target import Target
 from bridge.core.words import nearest
-from bridge.files import Document, read_document
+from bridge.files import OWN_FONT, Document, load_font, read_document
 from bridge.rendering import Templates
 from bridge.settings import Loaded
 
@@ -90,11 +90,14 @@ def load_policy(
     if problems or templates is None:
         raise InvalidInput(*problems)
     by_digest = {target.digest: target for target in targets}
-    parts = [rules.model_dump_json(), templates.digest, *sorted(by_digest)]
+    fonts = {target.sign.font_digest for target in targets if target.sign}
+    reading = loaded.settings.layout.reading
+    parts = [rules.model_dump_json(), templates.digest, repr(reading), *sorted(fonts), *sorted(by_digest)]
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     space = Space(channels, rules.rules)
     findings = tuple(f"{written.at(_place(one.rule))}: {one.words}" for one in check_rules(space))
-    policy = Policy(targets, rules.rules, capabilities, templates, digest)
+    advising = loaded.settings.advice.advising
+    policy = Policy(targets, rules.rules, capabilities, templates, digest, reading, advising)
     return Configured(policy, templates, by_digest, space, findings)
 
 
@@ -206,9 +209,22 @@ def _target(
     if target.channel not in channels:
         allowed = ", ".join(sorted(channels))
         raise InvalidInput(f"channel: {target.channel!r} is not what {target.adapter} drives; allowed: {allowed}")
-    target = with_secret(target)
+    target = _with_font(with_secret(target), base)
     found.check_target(target)
     return target
+
+
+def _with_font(target: Target, base: Path) -> Target:
+    """Read the font of a board of pixels, and see that it has room for a line."""
+    if target.sign is None or target.sign.height is None:
+        return target
+    try:
+        font = load_font(base / target.sign.font if target.sign.font else OWN_FONT)
+    except InvalidInput as error:
+        raise InvalidInput(*(f"sign.font: {line}" for line in error.problems)) from None
+    if target.sign.height < font.height:
+        raise InvalidInput(f"sign.height: {target.sign.height} pixels; a line of this font needs {font.height}")
+    return target.with_sign(target.sign.with_font(font))
 
 
 def with_secret(target: Target) -> Target:

@@ -28,9 +28,8 @@ from bridge.store.database import Database
 from bridge.store.policies import InUse
 
 POLL = 1.0  # seconds between looks for a wish
-READ_ANEW = frozenset(
-    {"rules", "targets", "templates"}
-)  # the settings that a reload takes over; the rest is for a start
+# The settings that a reload takes over; a change of others waits for a start.
+READ_ANEW = frozenset({"rules", "targets", "templates", "layout", "advice"})
 
 log = structlog.get_logger()
 

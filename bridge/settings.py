@@ -20,8 +20,10 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from bridge.core.advice import PHONE_NUMBERS, SHORTENERS, WORDS, Advising
 from bridge.core.errors import InvalidInput
 from bridge.core.events import HIDDEN, explain
+from bridge.core.layout import Reading
 from bridge.core.retry import Timing
 from bridge.files import read_yaml
 
@@ -98,6 +100,32 @@ class PhotoSettings(_Section):
     max_side: int = Field(1600, ge=64)
     timeout: Seconds = 10.0
     wait: Seconds = 15.0
+
+
+class LayoutSettings(_Section):
+    """How long a page of a board stays: people read ``characters_per_second``. And how long a cycle may take."""
+
+    characters_per_second: float = Field(12.0, ge=1, le=100, allow_inf_nan=False)
+    page_min: Seconds = 3.0
+    cycle_max: Annotated[float, _seconds(10)] = 120.0
+
+    @property
+    def reading(self) -> Reading:
+        """These figures, for the core."""
+        return Reading(**dict(self))
+
+
+class AdviceSettings(_Section):
+    """What who writes a text is warned of: phone numbers that are not in the list, words, shortened links."""
+
+    phone_numbers: tuple[str, ...] = PHONE_NUMBERS
+    words: tuple[Annotated[str, Field(min_length=1)], ...] = WORDS
+    shorteners: tuple[Annotated[str, Field(min_length=1)], ...] = SHORTENERS
+
+    @property
+    def advising(self) -> Advising:
+        """These lists, for the core."""
+        return Advising(**dict(self))
 
 
 class CaseSettings(_Section):
@@ -187,6 +215,8 @@ class Settings(BaseSettings):
     queue: QueueSettings = QueueSettings()
     web: WebSettings = WebSettings()
     photos: PhotoSettings = PhotoSettings()
+    layout: LayoutSettings = LayoutSettings()
+    advice: AdviceSettings = AdviceSettings()
     cases: CaseSettings = CaseSettings()
     retention: RetentionSettings = RetentionSettings()
     dispatch: DispatchSettings = DispatchSettings()

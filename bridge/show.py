@@ -72,6 +72,8 @@ def status(console: Console, found: Mapping[str, Any], language: str) -> None:
             state = f"{state} ({words['erased']})"
         parts = (f"{words['case']} {case['case']}", case["category"], state, f"{words['revision']} {case['revision']}")
         console.print(Text(clean(" · ".join(parts)), style="bold"))
+        for line in case["advice"]:
+            console.print(Text(clean(f"! {line}"), style="yellow"))
         table = _table(words["target"], words["channel"], words["state"], words["why"])
         for one in case["postings"]:
             why = f"{one['error']} ({one['attempts']}×)" if one["error"] else one["reason"]

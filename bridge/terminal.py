@@ -68,16 +68,26 @@ def _escape(char: str) -> str:
     return json.dumps(char)[1:-1] if char > "\x7f" else f"\\u{ord(char):04x}"
 
 
+def read_file(name: str) -> bytes:
+    """Read a file, or stdin for ``-``; ``InvalidInput`` when it cannot be read."""
+    try:
+        return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"{name}: cannot be read ({error.strerror})") from None
+
+
 def read_events(files: Sequence[str]) -> list[tuple[bytes, Event]]:
     """Read and check all files before any is sent."""
     events: list[tuple[bytes, Event]] = []
     problems: list[str] = []
     for name in files:
         try:
-            body = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+            body = read_file(name)
+        except InvalidInput as error:
+            problems += error.problems
+            continue
+        try:
             events.append((body, parse_structured(body)))
-        except OSError as error:
-            problems.append(f"{name}: cannot be read ({error.strerror})")
         except InvalidInput as error:
             problems += [f"{name}: {line}" for line in error.problems]
     if problems:

@@ -17,14 +17,13 @@ from urllib.parse import quote
 
 from email_validator import validate_email
 
-from bridge.core.content import Content, Phase, Photo
+from bridge.core.content import PHOTO_PLACEHOLDER, Content, Phase, Photo
 
 # Everything is written in 7 bits, so that no server on the way needs an extension for the body.
 _POLICY = policy.SMTP.clone(cte_type="7bit")
 _BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 _QUOTED_SPECIALS = re.compile(r'[][\\()<>@,:;".]')
 _IMAGE = re.compile(r"""<img\b(?:[^>"']|"[^"]*"|'[^']*')*>""", re.IGNORECASE)
-_PLACEHOLDER = "cid:photo"
 _PLAIN_HEADER = 66  # characters that fit on one line of 78 after the longest of our field names
 _MOST_BODIES = 16
 
@@ -184,15 +183,15 @@ def _build(content: Content, photo: Photo | None, domain: str) -> _Body:
     if html:
         message.add_alternative(html, subtype="html", cte="quoted-printable")
     if photo:
-        _add_photo(message, photo, content_id if _PLACEHOLDER in content.html else "")
+        _add_photo(message, photo, content_id if PHOTO_PLACEHOLDER in content.html else "")
     return _for_the_wire(message.as_bytes())
 
 
 def _place_photo(html: str, content_id: str) -> str:
     """Point the placeholder at the picture, or leave out the image that would stay empty."""
     if content_id:
-        return html.replace(_PLACEHOLDER, f"cid:{content_id}")
-    return _IMAGE.sub(lambda image: "" if _PLACEHOLDER in image[0] else image[0], html)
+        return html.replace(PHOTO_PLACEHOLDER, f"cid:{content_id}")
+    return _IMAGE.sub(lambda image: "" if PHOTO_PLACEHOLDER in image[0] else image[0], html)
 
 
 def _add_photo(message: EmailMessage, photo: Photo, content_id: str) -> None:

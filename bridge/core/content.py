@@ -11,7 +11,7 @@ from typing import Protocol
 
 from bridge.core.alert import Alert, Category, Ending, Info, OutcomeInfo, Status, choose
 from bridge.core.case import Case
-from bridge.core.layout import lay_out
+from bridge.core.layout import READING, Reading, lay_out
 from bridge.core.target import Sign
 
 
@@ -90,6 +90,7 @@ R8_LINES = {
     "de": "Im Notfall sofort 112 anrufen. Nicht dringend: 0900-8844. Antworten Sie nie nur in WhatsApp.",
     "fr": "En cas d'urgence, appelez le 112. Sans urgence : 0900-8844. Ne répondez jamais seulement dans WhatsApp.",
 }
+PHOTO_PLACEHOLDER = "cid:photo"  # where a template wants the picture in its HTML
 ADMIN_CHANNELS = frozenset({"outbox"})
 
 
@@ -146,7 +147,7 @@ def message(channel: str, words: Words, renderer: Renderer, revision: int, photo
     )
 
 
-def board(case: Case, alert: Alert, info: Info, sign: Sign, photo: Photo | None) -> Content:
+def board(case: Case, alert: Alert, info: Info, sign: Sign, photo: Photo | None, reading: Reading = READING) -> Content:
     """Make the content of a board: the original text, laid out whole (R3); raise ``DoesNotFit``."""
     return Content(
         case=case.id,
@@ -155,7 +156,7 @@ def board(case: Case, alert: Alert, info: Info, sign: Sign, photo: Photo | None)
         language=info.language,
         subject=one_line(info.headline)[:200],
         text=info.original_text,
-        pages=lay_out(info.original_text, sign, MARKS[alert.status]),
+        pages=lay_out(info.original_text, sign, MARKS[alert.status], reading),
         exercise=alert.status is not Status.ACTUAL,
         expires=case.expires.timestamp() if case.expires else None,
         photo=photo if sign.photo else None,

@@ -1,4 +1,4 @@
-"""A bitmap font in the Glyph Bitmap Distribution Format (BDF 2.1), as makers of matrix boards give it; and boards of pixels.
+"""A bitmap font (Glyph Bitmap Distribution Format, BDF 2.1), as makers of boards give it; and boards of pixels.
 
 Only what laying out and drawing needs is read: each character's advance, and its lit pixels.
 """
@@ -87,78 +87,67 @@ def read_font(text: str, digest: str) -> Font:
 
 
 class _Reader:
+    """Goes through the lines once: a head up to CHARS, then characters, each a head up to BITMAP and its rows."""
+
     def __init__(self, text: str) -> None:
         self._lines = iter(text.splitlines())
         self._number = 0
 
     def font(self, digest: str) -> Font:
-        box = ascent = descent = None
-        glyphs: dict[str, Glyph] = {}
         if self._next()[:1] != ["STARTFONT"]:
             self._bad("a BDF font begins with STARTFONT")
-        while (words := self._next())[:1] != ["ENDFONT"]:
-            match words:
-                case ["FONTBOUNDINGBOX", *numbers]:
-                    box = self._numbers(numbers, 4)
-                case ["FONT_ASCENT", number]:
-                    [ascent] = self._numbers([number], 1)
-                case ["FONT_DESCENT", number]:
-                    [descent] = self._numbers([number], 1)
-                case ["STARTCHAR", *_]:
-                    if found := self._glyph(box):
-                        glyphs[found[0]] = found[1]
-                    if len(glyphs) > MAX_GLYPHS:
-                        self._bad(f"more than {MAX_GLYPHS} characters")
-        if box is None:
-            self._bad("FONTBOUNDINGBOX is missing")
-        ascent = box[1] + box[3] if ascent is None else ascent
-        height = ascent + (-box[3] if descent is None else descent)
-        if not 1 <= height <= MAX_SIDE:
-            self._bad(f"a line of {height} pixels; allowed: 1 to {MAX_SIDE}")
+        head = self._until("CHARS")
+        box = self._numbers(head, "FONTBOUNDINGBOX", 4)
+        [ascent] = self._numbers(head, "FONT_ASCENT", 1, [box[1] + box[3]])
+        [descent] = self._numbers(head, "FONT_DESCENT", 1, [-box[3]])
+        if not 1 <= ascent + descent <= MAX_SIDE:
+            self._bad(f"a line of {ascent + descent} pixels; allowed: 1 to {MAX_SIDE}")
+        glyphs = dict(self._glyphs(box))
         if " " not in glyphs:
             self._bad("the space (ENCODING 32) is missing")
-        return Font(ascent, height, glyphs, digest)
+        return Font(ascent, ascent + descent, glyphs, digest)
 
-    def _glyph(self, box: list[int] | None) -> tuple[str, Glyph] | None:
-        code, advance, rows = -1, None, None
-        while (words := self._next())[:1] != ["ENDCHAR"]:
-            match words:
-                case ["ENCODING", number, *_]:
-                    [code] = self._numbers([number], 1)
-                case ["DWIDTH", *numbers]:
-                    advance = self._numbers(numbers, 2)[0]
-                case ["BBX", *numbers]:
-                    box = self._numbers(numbers, 4)
-                case ["BITMAP"]:
-                    if box is None:
-                        self._bad("BBX is missing")
-                    rows = self._rows(box)
-                    break
-                case ["ENDFONT"]:
-                    self._bad("ENDCHAR is missing")
-        if rows is None or box is None:
-            self._bad("BITMAP is missing")
-        advance = box[0] if advance is None else advance
-        if not 0 < advance <= MAX_SIDE:
-            self._bad(f"DWIDTH {advance}; allowed: 1 to {MAX_SIDE}")
-        if not 0 <= code <= 0x10FFFF or 0xD800 <= code < 0xE000:
-            return None  # a glyph without a character
-        return chr(code), Glyph(advance, box[0], rows, box[2], box[3])
+    def _glyphs(self, box: list[int]) -> Iterator[tuple[str, Glyph]]:
+        count = 0
+        while (words := self._next())[:1] != ["ENDFONT"]:
+            if words[:1] != ["STARTCHAR"]:
+                continue
+            count += 1
+            if count > MAX_GLYPHS:
+                self._bad(f"more than {MAX_GLYPHS} characters")
+            head = self._until("BITMAP")
+            width, height, left, bottom = self._numbers(head, "BBX", 4, box)
+            [code] = self._numbers(head, "ENCODING", 1)
+            [advance] = self._numbers(head, "DWIDTH", 1, [width])
+            if not 0 < advance <= MAX_SIDE:
+                self._bad(f"DWIDTH {advance}; allowed: 1 to {MAX_SIDE}")
+            glyph = Glyph(advance, width, self._rows(width, height), left, bottom)
+            if 0 <= code <= 0x10FFFF and not 0xD800 <= code < 0xE000:  # others have no character
+                yield chr(code), glyph
 
-    def _rows(self, box: list[int]) -> tuple[int, ...]:
-        width, height = box[:2]
+    def _rows(self, width: int, height: int) -> tuple[int, ...]:
         if not (0 <= width <= MAX_SIDE and 0 <= height <= MAX_SIDE):
             self._bad(f"a character of {width}x{height} pixels; allowed: up to {MAX_SIDE}x{MAX_SIDE}")
         padding = -width % 8
         rows = []
         for _ in range(height):
-            [digits] = self._next() or [""]
-            if not re.fullmatch(r"[0-9A-Fa-f]+", digits, re.ASCII) or len(digits) * 4 != width + padding:
+            digits = " ".join(self._next())
+            if not re.fullmatch(r"[0-9A-Fa-f]*", digits, re.ASCII) or len(digits) * 4 != width + padding:
                 self._bad(f"{digits[:20]!r} is not a row of {width} pixels in hexadecimal")
-            rows.append(int(digits, 16) >> padding)
+            rows.append(int(digits or "0", 16) >> padding)
         if self._next()[:1] != ["ENDCHAR"]:
             self._bad("ENDCHAR is missing")
         return tuple(rows)
+
+    def _until(self, keyword: str) -> dict[str, list[str]]:
+        """Collect lines by their keywords, up to one."""
+        found: dict[str, list[str]] = {}
+        while (words := self._next())[:1] != [keyword]:
+            if words[:1] in (["ENDFONT"], ["ENDCHAR"]):
+                self._bad(f"{keyword} is missing")
+            if words:
+                found[words[0]] = words[1:]
+        return found
 
     def _next(self) -> list[str]:
         self._number += 1
@@ -167,9 +156,14 @@ class _Reader:
             self._bad("it ends too soon; a BDF font ends with ENDFONT")
         return line.split()
 
-    def _numbers(self, words: list[str], count: int) -> list[int]:
-        if len(words) < count or not all(re.fullmatch(r"-?[0-9]{1,5}", word, re.ASCII) for word in words[:count]):
-            self._bad(f"needs {count} whole number{'s' if count > 1 else ''}")
+    def _numbers(
+        self, found: Mapping[str, list[str]], keyword: str, count: int, otherwise: list[int] | None = None
+    ) -> list[int]:
+        words = found.get(keyword)
+        if words is None:
+            return otherwise if otherwise is not None else self._bad(f"{keyword} is missing")
+        if len(words) < count or not all(re.fullmatch(r"-?[0-9]{1,7}", word, re.ASCII) for word in words[:count]):
+            self._bad(f"{keyword} needs {count} whole number{'s' if count > 1 else ''}")
         return [int(word) for word in words[:count]]
 
     def _bad(self, why: str) -> NoReturn:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bridge.core import content as contents
+from bridge.core.advice import ADVISING, Advising
 from bridge.core.alert import Alert, Info, Outcome, choose
 from bridge.core.case import Case, Standing
 from bridge.core.content import Content, Phase, Photo, Renderer
-from bridge.core.layout import DoesNotFit
+from bridge.core.layout import READING, DoesNotFit, Reading
 from bridge.core.posting import Applied, Capabilities, Desired, Kind, posting_id
 from bridge.core.rules import Decision, Facts, Reason, Rule, decide
 from bridge.core.target import Target
@@ -75,9 +76,9 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What decides: the targets, the rules, what each adapter can do, and the templates.
+    """What decides: the targets, the rules, what each adapter can do, the templates, and how fast boards are read.
 
-    ``digest`` changes when any of targets, rules and templates does.
+    ``digest`` changes when any of these does. ``advising``: what those who write texts want to be warned of.
     """
 
     targets: Sequence[Target]
@@ -85,6 +86,8 @@ class Policy:
     adapters: Mapping[str, Capabilities]
     renderer: Renderer
     digest: str = ""
+    reading: Reading = READING
+    advising: Advising = ADVISING
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +247,7 @@ class _Desk:
             if target.sign is None:
                 return DoesNotFit("its size is not known", "de afmetingen zijn niet bekend")
             try:
-                made = contents.board(self._case, self._alert, info, target.sign, photo)
+                made = contents.board(self._case, self._alert, info, target.sign, photo, self._policy.reading)
             except DoesNotFit as reason:
                 return reason
         else:

@@ -7,9 +7,11 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, StringConstraints, model_validator
 
 from bridge.core.alert import Area, Language, Line, Status
+from bridge.core.font import Font, Matrix
+from bridge.core.layout import Face, Grid, characters
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
@@ -44,12 +46,57 @@ class Location(_Strict):
 
 
 class Sign(_Strict):
-    """What fits on a board: characters a line, lines a page, pages; and whether it can show a picture (R6)."""
+    """What fits on a board, and whether it can show a picture (R6).
+
+    Its size is in cells (``columns`` × ``rows``) or in pixels (``width`` × ``height``, with a ``font``: a BDF file,
+    else the bridge's own). ``pages``: how many it shows in turn. ``characters``: what it has, names of sets or the
+    characters themselves; empty: not known, so all (a board of pixels has what its font has).
+    """
 
     columns: int = Field(16, ge=1, le=500)
     rows: int = Field(5, ge=1, le=100)
+    width: int | None = Field(None, ge=1, le=5000)
+    height: int | None = Field(None, ge=1, le=5000)
+    font: str = ""
+    characters: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = Field((), strict=False)
     pages: int = Field(1, ge=1, le=100)
     photo: bool = False
+    _font: Font | None = PrivateAttr(None)
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Sign:
+        pixels = self._changed("width", "height", "font")
+        cells = self._changed("columns", "rows", "characters")
+        if pixels and cells:
+            raise ValueError(f"{cells[0]} stands beside {pixels[0]}; a board is of cells or of pixels")
+        if pixels and (self.width is None or self.height is None):
+            raise ValueError("a board of pixels needs both width and height")
+        return self
+
+    def _changed(self, *names: str) -> list[str]:
+        """Name the fields that say something: what a target was written down with has all of them."""
+        return [name for name in names if getattr(self, name) != type(self).model_fields[name].default]
+
+    def with_font(self, font: Font) -> Sign:
+        """Return this board with its font read."""
+        copy = self.model_copy()
+        copy._font = font  # noqa: SLF001 - our own class
+        copy.__dict__.pop("face", None)
+        return copy
+
+    @property
+    def font_digest(self) -> str:
+        """Name the very font that was read; empty: none."""
+        return self._font.digest if self._font else ""
+
+    @cached_property
+    def face(self) -> Face:
+        """How large text is on it."""
+        if self.width is None or self.height is None:
+            return Grid(self.columns, self.rows, characters(self.characters) if self.characters else None)
+        if self._font is None:
+            raise ValueError("the font of this board was not read")
+        return Matrix(self.width, self.height, self._font)
 
 
 class Accepts(_Strict):
@@ -84,6 +131,12 @@ class Target(_Strict):
     def digest(self) -> str:
         """Name this target as it is configured: another address or secret reference is another digest."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    def with_sign(self, sign: Sign) -> Target:
+        """Return this target with its board's font read; it is the same target."""
+        copy = self.model_copy(update={"sign": sign})
+        copy.__dict__.pop("digest", None)
+        return copy
 
     def with_secret(self, secret: str) -> Target:
         """Return this target with its secret resolved."""

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import structlog
 
+from bridge.core.advice import advise
 from bridge.core.alert import Ending, Outcome
 from bridge.core.case import Case, Standing, Verdict, fold, settle
 from bridge.core.content import Photo
@@ -109,7 +110,9 @@ class Intake:
         self, connection: Connection, before: Case, after: Case, now: datetime, trace: Trace | None = None
     ) -> None:
         stands = (after.revision, after.standing) == (before.revision, before.standing)
-        cases.save_case(connection, after, now, None if stands else trace)
+        alert = after.registers.alert
+        advice = advise(alert, self._policy().advising) if alert else ()
+        cases.save_case(connection, after, now, None if stands else trace, advice)
         if stands:
             return
         if after.standing is Standing.OPEN:

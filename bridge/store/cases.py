@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection, and_, bindparam, or_, select, update
 
 from bridge.core import content as contents
+from bridge.core.advice import Advice
 from bridge.core.case import Case, Registers, Standing, Verdict
 from bridge.core.events import Event, dump
 from bridge.core.trace import Trace, read_trace
@@ -83,7 +84,9 @@ def dump_registers(registers: Registers) -> str:
     return _REGISTERS.dump_json(registers, exclude_none=True).decode()
 
 
-def save_case(connection: Connection, after: Case, now: datetime, trace: Trace | None = None) -> None:
+def save_case(
+    connection: Connection, after: Case, now: datetime, trace: Trace | None = None, advice: Sequence[Advice] = ()
+) -> None:
     """Write a case back; ``trace`` is that of the event that changed it, if it is known."""
     alert = after.registers.alert
     opened = after.registers.first
@@ -100,6 +103,7 @@ def save_case(connection: Connection, after: Case, now: datetime, trace: Trace |
         "opened": opened.time.timestamp() if opened else 0.0,
         "changed": now.timestamp(),
         "erased": None,
+        "advice": to_json([[one.say("nl"), one.say("en")] for one in advice]) if advice else None,
     }
     if trace:
         values["trace"] = to_json(trace.headers)

@@ -101,6 +101,7 @@ def _erase_case(connection: Connection, name: str, now: float) -> None:
         "headline": "",
         "category": category if category in set(Category) else Category.OTHER.value,  # an unknown word is a text
         "registers": dump_registers(known.registers.without_words()),
+        "advice": None,  # it may quote the text
         "erased": now,
     }
     connection.execute(update(schema.cases).where(_c.id == name).values(values))

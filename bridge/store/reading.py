@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, case, func, literal, or_, select
 
+from bridge.core.advice import on_boards
 from bridge.core.case import Standing
 from bridge.core.posting import Applied, Desired, Kind
 from bridge.core.rules import WORDS, Reason
@@ -41,9 +42,9 @@ def status(connection: Connection, name: str | None = None, language: str = "nl"
     "postings": [{"target", "channel", "desired", "applied", "revision", "attempts", "error", "reason"}]}]}``.
     A posting's ``revision`` is the one that was last there, ``attempts`` counts the failures since the last success,
     and ``reason`` is in ``language`` (nl or en). Beside these a case has ``expired``, ``headline``, ``opened``,
-    ``changed``, ``erased`` (RFC 3339) and ``truncated`` (there are more postings; only where no case is asked for),
-    and a posting has ``settled`` (what should be there is there), ``reason_code``, ``rule``, ``verified_at`` and
-    ``due``. An unknown case gives no case.
+    ``changed``, ``erased`` (RFC 3339), ``advice`` (on its texts) and ``truncated`` (there are more postings; only where
+    no case is asked for), and a posting has ``settled`` (what should be there is there), ``reason_code``, ``rule``,
+    ``verified_at`` and ``due``. An unknown case gives no case.
     """
     table = select(schema.cases)
     if name is not None:
@@ -69,8 +70,21 @@ def _case(connection: Connection, row: Any, language: str, most: int | None) -> 
         "changed": _time(row.changed),
         "erased": _time(row.erased),
         "truncated": most is not None and len(found) > most,
+        "advice": _advice(connection, row, language),
         "postings": sorted(found[:most], key=lambda one: str(one["target"])),
     }
+
+
+def _advice(connection: Connection, row: Any, language: str) -> list[str]:
+    """Give the advice on the texts, and while the case is open on how many boards they fit."""
+    told = [words[0 if language == "nl" else 1] for words in json.loads(row.advice or "[]")]
+    if row.standing != Standing.OPEN:
+        return told
+    small = and_(_d.case_id == row.id, _d.plan == row.plan, _d.reason == Reason.LAYOUT.value)
+    shown = and_(_p.case_id == row.id, _p.kind == Kind.STATE.value, _p.desired == Desired.SHOWN.value)
+    small_boards = connection.scalar(select(func.count()).select_from(schema.decisions).where(small)) or 0
+    boards = connection.scalar(select(func.count()).select_from(schema.postings).where(shown)) or 0
+    return told + [one.say(language) for one in on_boards(boards, boards + small_boards)]
 
 
 def _postings_of(row: Any, limit: int | None) -> Any:

@@ -76,6 +76,7 @@ cases = Table(
     _time("changed"),
     _time("erased", nullable=True),  # when its words were erased; nothing has come in since
     Column("trace", Text, nullable=True),  # JSON: where in a trace the latest change belongs
+    Column("advice", Text, nullable=True),  # JSON: what was advised on its texts, each in Dutch and English
 )
 Index("ix_cases_standing_expires", cases.c.standing, cases.c.expires)
 Index("ix_cases_changed", cases.c.changed)

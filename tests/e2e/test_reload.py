@@ -64,7 +64,7 @@ async def test_open_cases_are_decided_anew(alone: Bench) -> None:
     assert set(alone.received().values()) == {1}
     assert "Een nieuwe voet." in text_of(alone.mailboxes()["nieuw@example.nl"][0])
     assert list(alone.boards.everything()) == ["bord-0"]
-    reasons = {one["target"]: one["reason"] for one in found["decisions"]}
+    reasons = {one["target"]: one["reason"] for one in found["postings"]}
     assert reasons["fb-104857600"] == "de pagina is vandaag van een ander"
     assert rules.exists()
 

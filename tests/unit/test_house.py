@@ -94,7 +94,7 @@ def test_opentelemetry_is_known_to_one_file() -> None:
 def test_each_channels_library_stays_in_its_adapter() -> None:
     """SMTP is spoken by an adapter (and by the simulator that answers it), pictures are read by one part."""
     assert importers("aiosmtplib") <= {"adapters"}
-    assert importers("PIL") <= {"dispatch", "simulators", "demo"}
+    assert importers("PIL") <= {"dispatch", "simulators", "demo", "preview"}
 
 
 @each_file

@@ -136,7 +136,7 @@ def layout(data: bytes) -> None:
         " ".join(lines).removeprefix("TEST ").split() == text.split() or lines[:1] == ["TEST"],
         "pages read back give the text",
     )
-    promise(all(len(line) <= sign.columns for line in lines), "a line fits")
+    promise(all(sign.face.measure(line) <= sign.columns for line in lines), "a line fits")
     promise(len(shown) <= sign.pages and all(len(page) <= sign.rows for page in shown), "pages fit")
 
 

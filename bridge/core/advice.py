@@ -1,0 +1,143 @@
+"""Advice on the text of an alert, for who writes it (R26). It never blocks: the original text goes, or nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+from bridge.core.alert import Alert, Category, Info, Urgency
+
+PHONE_NUMBERS = ("112", "0900-8844", "0800-7000", "0800-6070", "+31 34 357 8844")
+SHORTENERS = (
+    *("bit.ly", "buff.ly", "cutt.ly", "goo.gl", "is.gd", "lnkd.in", "ow.ly", "rb.gy", "shorturl.at", "t.co", "t.ly"),
+    *("tiny.cc", "tinyurl.com"),
+)
+# Guesses, and words that say something about a group of people instead of about the one who is sought.
+WORDS = (
+    *("vermoedelijk", "misschien", "waarschijnlijk", "buitenlands uiterlijk", "zuidelijk uiterlijk", "zigeuner"),
+    *("junk", "allochtoon"),
+)
+# What nobody has to act on at once.
+CALM = frozenset({Category.PREVENTION, Category.CAMPAIGN, Category.NEWSLETTER})
+LOUD = 20  # letters from which a text without small letters is taken for shouting
+
+
+class Topic(StrEnum):
+    """What a piece of advice is about."""
+
+    INSTRUCTION = "instruction"
+    EMERGENCY = "emergency"
+    CAPITALS = "capitals"
+    SHORTENER = "shortener"
+    PHONE = "phone"
+    WORD = "word"
+    BOARDS = "boards"
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One piece of advice, in Dutch and English. ``language``: that of the text it is about; empty: of all."""
+
+    topic: Topic
+    nl: str
+    en: str
+    language: str = ""
+
+    def say(self, language: str) -> str:
+        """Say it in ``nl`` or ``en``, and which text it is about."""
+        about = f"[{self.language}] " if self.language else ""
+        return f"{about}{self.nl if language == 'nl' else self.en}"
+
+
+@dataclass(frozen=True, slots=True)
+class Advising:
+    """What a municipality wants to be warned of: phone numbers that are not in its list, link shorteners, words."""
+
+    phone_numbers: tuple[str, ...] = PHONE_NUMBERS
+    words: tuple[str, ...] = WORDS
+    shorteners: tuple[str, ...] = SHORTENERS
+
+
+ADVISING = Advising()
+
+
+def advise(alert: Alert, advising: Advising) -> tuple[Advice, ...]:
+    """Advise on every text of an alert; where there are several, each piece names its language."""
+    several = len(alert.info) > 1
+    return tuple(
+        Advice(one.topic, one.nl, one.en, info.language if several else "")
+        for info in alert.info
+        for one in _on_text(alert, info, advising)
+    )
+
+
+def on_boards(fits: int, boards: int) -> tuple[Advice, ...]:
+    """Advise when a text does not fit on all boards that may show it."""
+    if fits >= boards:
+        return ()
+    nl = f"past op {fits} van {boards} borden; preview laat zien wat in te korten"
+    en = f"fits on {fits} of {boards} boards; preview shows what to shorten"
+    return (Advice(Topic.BOARDS, nl, en),)
+
+
+def _on_text(alert: Alert, info: Info, advising: Advising) -> Iterator[Advice]:
+    text = f"{info.headline}\n{info.original_text}"
+    if alert.category not in CALM:
+        yield from _on_call(alert, info)
+    letters = [char for char in _LINK.sub("", info.original_text) if char.isalpha()]
+    if len(letters) >= LOUD and not any(char.islower() for char in letters):
+        yield Advice(Topic.CAPITALS, "alleen hoofdletters: dat leest slecht", "capitals only: hard to read")
+    for host in _found(_hosts(advising.shorteners), text):
+        nl = f"een verkorte link ({host}) laat niet zien waar hij heen gaat"
+        yield Advice(Topic.SHORTENER, nl, f"a shortened link ({host}) does not show where it leads")
+    known = {_digits(number) for number in advising.phone_numbers}
+    for number in dict.fromkeys(match[0].strip() for match in _PHONE.finditer(text)):
+        if _digits(number) not in known:
+            nl = f"het nummer {number} staat niet in de lijst van bekende nummers: klopt het?"
+            yield Advice(Topic.PHONE, nl, f"the number {number} is not in the list of known numbers: is it right?")
+    for word in _found(_words(advising.words), text):
+        nl = f"'{word}': noem feiten (kleding, lengte, voertuig, richting), geen vermoedens of groepen"
+        yield Advice(Topic.WORD, nl, f"{word!r}: give facts (clothing, height, vehicle, way), no guesses or groups")
+
+
+def _on_call(alert: Alert, info: Info) -> Iterator[Advice]:
+    if not info.instruction.strip():
+        yield Advice(Topic.INSTRUCTION, "er staat niet wat mensen moeten doen", "it does not say what people should do")
+    is_acute = alert.urgency is not Urgency.PAST and alert.category is not Category.WITNESS_APPEAL
+    if is_acute and not re.search(r"(?<!\d)112(?!\d)", info.original_text):
+        yield Advice(Topic.EMERGENCY, "er staat niet dat mensen 112 moeten bellen", "it does not say to call 112")
+
+
+_LINK = re.compile(r"\S*\w[./@]\w\S*")  # what is written small by itself
+
+# A Dutch number, or one from abroad: a 0 or + and at least seven more digits, with what people put between them.
+_PHONE = re.compile(r"(?<![\w+])(?:\+|0)(?:[\s().-]{0,2}\d){7,14}(?!\d)", re.ASCII)
+
+
+def _digits(number: str) -> str:
+    """Give a number as it is dialled from abroad, so that it is the same however it is written."""
+    digits = re.sub(r"[^\d+]", "", number)
+    if digits.startswith("00"):
+        digits = f"+{digits[2:]}"
+    return f"+31{digits[1:]}" if digits.startswith("0") else digits
+
+
+def _found(pattern: re.Pattern[str] | None, text: str) -> Iterable[str]:
+    return dict.fromkeys(match[1].casefold() for match in pattern.finditer(text)) if pattern else ()
+
+
+@lru_cache(maxsize=8)
+def _hosts(names: tuple[str, ...]) -> re.Pattern[str] | None:
+    return re.compile(rf"(?<![\w.-])(?:www\.)?({_any(names)})(?![\w-])(?!\.\w)", re.IGNORECASE) if names else None
+
+
+@lru_cache(maxsize=8)
+def _words(names: tuple[str, ...]) -> re.Pattern[str] | None:
+    return re.compile(rf"(?<!\w)({_any(names)})(?!\w)", re.IGNORECASE) if names else None
+
+
+def _any(names: tuple[str, ...]) -> str:
+    return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))

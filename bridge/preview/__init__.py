@@ -1,0 +1,1 @@
+"""What an alert would look like at every target, before anything is sent."""

@@ -1,0 +1,47 @@
+"""The words of a preview, Dutch and English."""
+
+from __future__ import annotations
+
+WORDS: dict[str, dict[str, str]] = {
+    "nl": {
+        "title": "Zo ziet het eruit", "nothing_sent": "Dit is een voorbeeld. Er is niets verstuurd.",
+        "case": "zaak", "category": "soort", "status": "status", "exercise": "oefening of test",
+        "boards": "Borden en lichtkranten", "email": "Burgernetmail", "facebook": "Facebook",
+        "outbox": "Berichten voor beheerders", "other": "Andere kanalen",
+        "not_here": "Hier komt niets", "advice": "Advies over de tekst",
+        "no_advice": "Geen opmerkingen.", "shorten": "Borden die de tekst niet kunnen tonen",
+        "all_boards": "De tekst past op elk bord dat de melding mag tonen ({boards}).",
+        "too_small": "Op {too_small} van de {boards} borden past de tekst niet. Hij gaat er helemaal op, of niet.",
+        "fits_to": "Hier past wel:", "nothing_fits": "Hier past zelfs het eerste woord niet.",
+        "reach": "Om alle borden te bereiken: {over} tekens korter. Wat overal past:",
+        "reach_nothing": "Er is geen begin van deze tekst dat op alle borden past.",
+        "page": "scherm {number} van {pages}", "seconds": "{seconds} s", "dark": "Donker: hier staat niets (meer).",
+        "gone": "Verwijderd, of niets.", "photo": "met foto", "subject": "Onderwerp",
+        "as_text": "Als platte tekst", "as_html": "Opgemaakt", "size": "{columns} × {rows} tekens",
+        "pixels": "{width} × {height} lampjes", "more": "en nog {number}", "no_boards": "Geen enkel bord.",
+        "box": "Niet getekend, het bord zelf kan het misschien wel: {characters}",
+        "targets": "doelen", "none": "Geen enkel doel.", "why": "waarom", "text": "De tekst van de melding",
+        "cycle": "een ronde duurt {seconds} s", "comma": ",", "skip": "Naar het voorbeeld",
+    },
+    "en": {
+        "title": "What it looks like", "nothing_sent": "This is a preview. Nothing was sent.",
+        "case": "case", "category": "category", "status": "status", "exercise": "exercise or test",
+        "boards": "Boards and displays", "email": "E-mail", "facebook": "Facebook",
+        "outbox": "Messages for group admins", "other": "Other channels",
+        "not_here": "Nothing comes here", "advice": "Advice on the text",
+        "no_advice": "No remarks.", "shorten": "Boards that cannot show the text",
+        "all_boards": "The text fits on every board that may show the alert ({boards}).",
+        "too_small": "On {too_small} of {boards} boards the text does not fit. It goes there whole, or not at all.",
+        "fits_to": "This would fit:", "nothing_fits": "Not even the first word fits.",
+        "reach": "To reach all boards: {over} characters less. What fits everywhere:",
+        "reach_nothing": "No beginning of this text fits on all boards.",
+        "page": "page {number} of {pages}", "seconds": "{seconds} s", "comma": ".",
+        "dark": "Dark: nothing is shown here (any more).",
+        "gone": "Removed, or nothing.", "photo": "with photo", "subject": "Subject",
+        "as_text": "As plain text", "as_html": "Formatted", "size": "{columns} × {rows} characters",
+        "pixels": "{width} × {height} lights", "more": "and {number} more", "no_boards": "Not one board.",
+        "box": "Not drawn, the board itself may have it: {characters}",
+        "targets": "targets", "none": "Not one target.", "why": "why", "text": "The text of the alert",
+        "cycle": "a cycle takes {seconds} s", "skip": "To the preview",
+    },
+}  # fmt: skip

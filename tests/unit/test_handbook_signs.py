@@ -1,0 +1,31 @@
+"""The guide's examples of boards are boards, and what the guide says of them is true."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+
+from bridge.core.layout import Reading, lay_out
+from bridge.core.target import Sign
+from bridge.files import OWN_FONT, load_font
+from bridge.settings import LayoutSettings
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "handleiding.md").read_text("utf-8")
+EXAMPLES = [Sign.model_validate(yaml.safe_load(one)["sign"]) for one in re.findall(r"```yaml\n(sign: .*)\n```", GUIDE)]
+SHORT = "Leiden: jongen (8) vermist. Rode jas, blauwe muts. Gezien? Bel 112."
+
+
+def test_every_example_can_show_the_short_text() -> None:
+    """Three ways to say how large a board is; the one of lights has three lines of sixteen letters."""
+    assert len(EXAMPLES) == 3
+    for sign in EXAMPLES:
+        assert lay_out(SHORT, sign.with_font(load_font(OWN_FONT)) if sign.width else sign)
+    lights = EXAMPLES[2].with_font(load_font(OWN_FONT)).face
+    assert (lights.rows, lights.width // lights.measure("a")) == (3, 16)
+
+
+def test_reading_times_are_as_told() -> None:
+    """Twelve characters a second, three seconds at least, two minutes at most."""
+    assert LayoutSettings().reading == Reading(characters_per_second=12, page_min=3, cycle_max=120)
