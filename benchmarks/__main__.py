@@ -23,6 +23,7 @@ from benchmarks.mails import mails
 from benchmarks.measure import fan_outs, latency
 from benchmarks.others.race import others
 from benchmarks.processes import Failed
+from benchmarks.targets import targets
 from benchmarks.workers import workers
 
 Options = argparse.Namespace
@@ -36,6 +37,7 @@ PARTS: dict[str, Callable[[Arena, Options], Awaitable[Results]]] = {
     "workers": lambda arena, given: workers(arena, given.shared, 2),
     "growth": lambda arena, given: growth(arena, given.sizes, given.fixed, given.cases),
     "idle": lambda arena, given: idle(arena, given.seconds, given.starts),
+    "targets": lambda _, given: targets(given.targets),
     "others": lambda arena, given: others(arena, given.each, given.burst),
 }
 
@@ -80,6 +82,7 @@ def _options() -> Options:
     parser.add_argument("--fixed", type=int, default=1_000, help="boards on each of these stores (default: 1000)")
     parser.add_argument("--cases", type=int, default=40, help="cases for the latency there (default: 40)")
     parser.add_argument("--seconds", type=float, default=10.0, help="time the idle bridge is watched (default: 10)")
+    parser.add_argument("--targets", type=int, default=100_000, help="targets of one alert (default: 100000)")
     parser.add_argument("--starts", type=int, default=5, help="times the bridge is started (default: 5)")
     parser.add_argument("--each", type=int, default=20, help="boards of a case, beside others (default: 20)")
     parser.add_argument("--burst", type=int, default=25, help="cases at once, beside others (default: 25)")

@@ -19,6 +19,7 @@ def case_events() -> tuple[bytes, bytes]:
     alert = {
         "category": "missing_child_alert",
         "info": [{"language": "nl", "headline": f"Vermist {number}", "description": TEXT}],
+        "area": {"circle": ["52.180,4.495 2.0"]},
     }
     return _event(number, "opened", alert), _event(number, "ended", {"outcome": "resolved"})
 

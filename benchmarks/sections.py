@@ -257,6 +257,19 @@ def _idle(part: Part) -> str:
     )
 
 
+def _targets(part: Part) -> str:
+    rows = [
+        ("a bare STRtree query: which points lie in the circle", f"{part['bare']:.2f}", ""),
+        ("whom the alert is meant for: circles, codes, places, exact to a metre", f"{part['meant']:.2f}", ""),
+        ("all of it: rules, place, language and layout, with a reason for each target", f"{part['plan']:,.0f}", ""),
+        ("once, at the start or a reload: the index", f"{part['build']:,.0f}", f"{part['memory']:.0f}"),
+    ]
+    return prose(
+        f"One alert for a circle of 5 km, held against {part['targets']:,} boards of eight sizes all over the country;"
+        f" {part['found']:,} of them are meant. Medians of nine alerts, each somewhere else, in one process."
+    ) + table(("", "ms", "memory, MB"), rows)
+
+
 _STORIES = {
     "undisturbed": "undisturbed",
     "SIGKILL": "SIGKILL in the middle of the openings, and a start",
@@ -319,5 +332,6 @@ SECTIONS = {
     "workers": Section("One worker and two", _workers, _workers_chart),
     "growth": Section("Flat cost", _growth, _growth_chart),
     "idle": Section("Start and idleness", _idle),
+    "targets": Section("One alert and very many targets", _targets),
     "others": Section("Beside others", _others, _others_chart),
 }

@@ -19,6 +19,7 @@ MEMORY_AIM = 250.0  # MB, less than
 WORKERS_AIM = 1.5  # times one worker, at least, where cores allow
 GROWTH_AIM = 1.3  # times the cost on the smallest store, at most: what "flat" is taken to mean
 READY_AIM = 2.0  # seconds, less than
+TARGETS_AIM = 1000.0  # ms, less than
 IDLE_AIM = 2.0  # percent of one core, at most: what "near zero" is taken to mean
 
 SIZES = {
@@ -27,6 +28,7 @@ SIZES = {
     "mails": 100_000,
     "intake": 10_000,
     "growth": 1_000_000,
+    "targets": 100_000,
 }  # what the aims speak of
 
 Part = Mapping[str, Any]
@@ -153,6 +155,13 @@ def _idle(part: Part) -> list[Row]:
     ]
 
 
+def _targets(part: Part) -> list[Row]:
+    whole = part["targets"] >= SIZES["targets"]
+    what = f"decide, target and lay out for {part['targets']:,} targets"
+    said = (f"{part['bare']:.2f} ms", f"{part['plan']:,.0f} ms", "", f"< {TARGETS_AIM:,.0f} ms")
+    return [(what, *said, _word(part["plan"] < TARGETS_AIM, whole))]
+
+
 def _rated(name: str, what: str, part: Part, aim: float, unit: str, who: str = "bridge") -> Row:
     share = ratio(part, who)
     said = [f"{rate(part, one):,.0f} {unit}" for one in ("bare", who)]
@@ -173,4 +182,5 @@ _ROWS: dict[str, Callable[[Part], list[Row]]] = {
     "workers": _workers,
     "growth": _growth,
     "idle": _idle,
+    "targets": _targets,
 }

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from bridge import __version__, assembly, bootstrap, show
-from bridge.commands import dead_letters, rules, targets
+from bridge.commands import dead_letters, geo, rules, targets
 from bridge.commands.preview import check_text, preview
 from bridge.commands.reload import reload
 from bridge.core.errors import BridgeError, InvalidInput
@@ -51,6 +51,7 @@ app.command()(reload)
 app.add_typer(rules.app, name="rules")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(targets.app, name="targets")
+app.add_typer(geo.app, name="geo")
 
 
 def main() -> None:

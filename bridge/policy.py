@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from bridge import boundaries
 from bridge.adapters.registry import AdapterConfig, AdapterType, adapter_type
 from bridge.core.errors import InvalidInput
 from bridge.core.events import Place, explain
@@ -21,6 +22,7 @@ from bridge.core.rule_check import check as check_rules
 from bridge.core.rule_space import Channel, Space
 from bridge.core.rules import RuleFile
 from bridge.core.target import Target
+from bridge.core.target_index import TargetIndex
 from bridge.core.words import nearest
 from bridge.files import OWN_FONT, Document, load_font, read_document
 from bridge.rendering import Templates
@@ -87,17 +89,19 @@ def load_policy(
     channels = channels_of(capabilities)
     written, rules = _collect(problems, lambda: load_rules(loaded, channels), (None, RuleFile(rules=())))
     templates = _collect(problems, lambda: Templates(_templates_path(loaded)), None)
+    regions, mark = _collect(problems, lambda: boundaries.load(loaded.path(loaded.settings.boundaries)), ({}, ""))
     if problems or templates is None:
         raise InvalidInput(*problems)
     by_digest = {target.digest: target for target in targets}
     fonts = {target.sign.font_digest for target in targets if target.sign}
     reading = loaded.settings.layout.reading
-    parts = [rules.model_dump_json(), templates.digest, repr(reading), *sorted(fonts), *sorted(by_digest)]
+    parts = [rules.model_dump_json(), templates.digest, repr(reading), mark, *sorted(fonts), *sorted(by_digest)]
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     space = Space(channels, rules.rules)
     findings = tuple(f"{written.at(_place(one.rule))}: {one.words}" for one in check_rules(space))
+    index = TargetIndex(targets, regions)
     advising = loaded.settings.advice.advising
-    policy = Policy(targets, rules.rules, capabilities, templates, digest, reading, advising)
+    policy = Policy(targets, rules.rules, capabilities, templates, digest, reading, advising, index)
     return Configured(policy, templates, by_digest, space, findings)
 
 

@@ -29,7 +29,7 @@ from bridge.store.policies import InUse
 
 POLL = 1.0  # seconds between looks for a wish
 # The settings that a reload takes over; a change of others waits for a start.
-READ_ANEW = frozenset({"rules", "targets", "templates", "layout", "advice"})
+READ_ANEW = frozenset({"rules", "targets", "templates", "layout", "advice", "boundaries"})
 
 log = structlog.get_logger()
 

@@ -227,6 +227,7 @@ class Settings(BaseSettings):
     rules: str = ""
     targets: str = ""
     templates: str = ""
+    boundaries: str = "boundaries.geojson"
 
     @classmethod
     def settings_customise_sources(

@@ -9,6 +9,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 from bridge.core.alert import Alert, Category, Info, Urgency
+from bridge.core.targeting import goes_nowhere, place_of
 
 PHONE_NUMBERS = ("112", "0900-8844", "0800-7000", "0800-6070", "+31 34 357 8844")
 SHORTENERS = (
@@ -35,6 +36,7 @@ class Topic(StrEnum):
     PHONE = "phone"
     WORD = "word"
     BOARDS = "boards"
+    AREA = "area"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,25 @@ ADVISING = Advising()
 
 
 def advise(alert: Alert, advising: Advising) -> tuple[Advice, ...]:
-    """Advise on every text of an alert; where there are several, each piece names its language."""
+    """Advise on an alert's area and its texts; where there are several texts, each piece names its language."""
     several = len(alert.info) > 1
-    return tuple(
+    on_texts = (
         Advice(one.topic, one.nl, one.en, info.language if several else "")
         for info in alert.info
         for one in _on_text(alert, info, advising)
     )
+    return (*_on_area(alert), *on_texts)
+
+
+def _on_area(alert: Alert) -> Iterator[Advice]:
+    place = place_of(alert.area)
+    if goes_nowhere(alert):
+        nl = "er staat geen gebied in de melding: zij gaat nergens heen"
+        yield Advice(Topic.AREA, nl, "the alert has no area: it goes nowhere")
+    elif place.swapped:
+        nl = "breedte en lengte van het gebied staan verwisseld; gelezen als breedte,lengte in Nederland"
+        en = "latitude and longitude of the area are swapped; read as latitude,longitude in the Netherlands"
+        yield Advice(Topic.AREA, nl, en)
 
 
 def on_boards(fits: int, boards: int) -> tuple[Advice, ...]:

@@ -18,6 +18,7 @@ from bridge.core.rules import MAIL_ONLY
 CLOCK_SKEW = timedelta(minutes=5)
 _LAST = 10**18
 # "Never", as some write it (9999-12-31T23:59:59.9999999), is not to be kept in seconds; the day before it is.
+LONGEST = timedelta(days=366)  # an alert that is to stand for longer is a mistake: it stands for so long
 _FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 
@@ -166,8 +167,9 @@ def _stand(case: Case, registers: Registers, now: datetime, max_lifetime: timede
     if registers.is_over or registers.alert is None or registers.content is None:
         standing, expires = Standing.ENDED, None
     else:
-        expires = min(registers.alert.expires or registers.content.time + max_lifetime, _FOREVER)
-        standing = Standing.OPEN if expires > now else Standing.EXPIRED
+        began = registers.content.time
+        expires = min(registers.alert.expires or began + max_lifetime, began + LONGEST, _FOREVER)
+        standing = Standing.OPEN if expires > max(now, began) else Standing.EXPIRED  # past before it began: a mistake
     after = replace(case, registers=registers, standing=standing, expires=expires)
     if _visible(after) == _visible(case):
         return after

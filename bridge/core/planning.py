@@ -18,7 +18,8 @@ from bridge.core.layout import READING, DoesNotFit, Reading
 from bridge.core.posting import Applied, Capabilities, Desired, Kind, posting_id
 from bridge.core.rules import Decision, Facts, Reason, Rule, decide
 from bridge.core.target import Target
-from bridge.core.targeting import is_meant, kinds_of, place_of, place_of_target
+from bridge.core.target_index import TargetIndex
+from bridge.core.targeting import kinds_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class Policy:
     digest: str = ""
     reading: Reading = READING
     advising: Advising = ADVISING
+    index: TargetIndex | None = None  # of all targets; ``None``: made when it is needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +120,15 @@ def plan_open(
     judged: list[Judged] = []
     listed: set[str] = set()
     for target in policy.targets:
-        name = posting_id(case.id, target)
-        listed.add(name)
-        before = existing.get(name)
         decision, info = judge.about(target)
         if target.id in held:
             decision = Decision(allowed=False, reason=Reason.OPERATOR)
+        if not existing and not decision.allowed:  # most of very many: a name takes longer to make than all of this
+            judged.append(Judged(target.id, target.channel, decision))
+            continue
+        name = posting_id(case.id, target)
+        listed.add(name)
+        before = existing.get(name)
         wish = None
         if decision.allowed and info:
             decision, wish = desk.wish(name, target, info, before, decision)
@@ -153,22 +158,33 @@ class Judge:
     def __init__(self, alert: Alert, policy: Policy) -> None:
         self._alert = alert
         self._policy = policy
-        self._place = place_of(alert.area)
+        index = policy.index or TargetIndex(policy.targets)
+        self._meant = index.meant(alert)
+        reason = Reason.AREA if index.place_of(alert) else Reason.NO_AREA
+        self._elsewhere = Decision(allowed=False, reason=reason)
+        self._alike: dict[object, tuple[Decision, Info | None]] = {}
         self._area = kinds_of([alert.area])
         self._decided: dict[Facts, Decision] = {}
 
     def about(self, target: Target) -> tuple[Decision, Info | None]:
         """Say whether the alert goes to ``target``, why, and in which text."""
-        info = choose(self._alert.info, target.languages)
-        decision, _ = self.with_photo(target, info)
+        decision, info = self._by_rules(target)
         if not decision.allowed:
             return decision, None
-        if not is_meant(self._alert, self._place, place_of_target(target)):
-            reason = Reason.AREA if self._place else Reason.NO_AREA
-            return Decision(allowed=False, reason=reason), None
+        if target.id not in self._meant:
+            return self._elsewhere, None
         if info is None:
             return Decision(allowed=False, reason=Reason.LANGUAGE, detail=", ".join(target.languages)), None
         return decision, info
+
+    def _by_rules(self, target: Target) -> tuple[Decision, Info | None]:
+        """Judge once what many targets have alike."""
+        pictured = target.sign is None or target.sign.photo
+        alike = (target.channel, target.adapter, target.owner.kind, target.accepts, target.languages, pictured)
+        if alike not in self._alike:
+            info = choose(self._alert.info, target.languages)
+            self._alike[alike] = self.with_photo(target, info)[0], info
+        return self._alike[alike]
 
     def with_photo(self, target: Target, info: Info | None) -> tuple[Decision, bool]:
         """Judge with the photo; what only the photo forbids goes without it (R14)."""

@@ -20,7 +20,11 @@ from bridge.core.rules import Decision, Rule
 from bridge.core.target import Name, Target
 
 # What an event and a target of a test are where it says nothing else.
-USUAL_EVENT: Mapping[str, Any] = {"urgency": "Immediate", "info": [{"language": "nl", "description": "Proef."}]}
+USUAL_EVENT: Mapping[str, Any] = {
+    "urgency": "Immediate",
+    "info": [{"language": "nl", "description": "Proef."}],
+    "area": {"circle": ["52.100,5.200 1.0"]},
+}
 USUAL_TARGET: Mapping[str, Any] = {"address": "test", "owner": {"kind": "municipality"}}
 USUAL_SIGN: Mapping[str, Any] = {"columns": 500, "rows": 100, "pages": 100, "photo": True}
 _WHEN = datetime(2026, 1, 1, tzinfo=UTC)

@@ -100,9 +100,10 @@ class Sign(_Strict):
 
 
 class Accepts(_Strict):
-    """Which alerts a target takes; exercises and tests only where they are named."""
+    """Which alerts a target takes; exercises and tests only where they are named, national ones unless it says no."""
 
     status: tuple[Annotated[Status, Field(strict=False)], ...] = Field((Status.ACTUAL,), strict=False)
+    national: bool = True
 
 
 class Target(_Strict):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import asin, cos, radians, sin, sqrt
 
-from shapely import Point, Polygon, make_valid
+from shapely import Point, Polygon, make_valid, transform
 from shapely.geometry.base import BaseGeometry
 
 from bridge.core.alert import Alert, Area, Category
@@ -19,57 +19,96 @@ MENDABLE = 50  # points of a self-crossing ring that is untangled; a longer one 
 TOLERANCE_KM = 0.001  # a metre: what rounding of coordinates costs
 
 
+# Where the people whom Burgernet serves are, and their neighbours: degrees (south, north), (west, east).
+REGION = (49.0, 56.0), (1.0, 10.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A point, a circle (a point with a radius, km) or a polygon, as (lat, lon) pairs."""
+    """A point, a circle (a point with a radius, km), a polygon, as (lat, lon) pairs; or a region, named by its code."""
 
     points: tuple[tuple[float, float], ...]
     radius: float = 0.0
+    code: str = ""
+    region: BaseGeometry | None = field(default=None, compare=False)  # (lon, lat); ``points`` has one within it
+
+    @property
+    def is_round(self) -> bool:
+        """Whether it is a point or a circle."""
+        return len(self.points) == 1 and self.region is None
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An area, read: its shapes and its codes (name, value)."""
+    """An area, read: its shapes and codes (name, value). ``swapped``: latitude and longitude were, and are mended."""
 
     shapes: tuple[Shape, ...] = ()
     codes: frozenset[tuple[str, str]] = frozenset()
+    swapped: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.shapes or self.codes)
 
 
-def place_of(area: Area | None) -> Place:
-    """Read an area of an alert, or the coverage of a target."""
+Regions = Mapping[str, Shape]  # by their codes: what an administrator imported
+NO_REGIONS: Regions = {}
+
+
+def place_of(area: Area | None, regions: Regions = NO_REGIONS) -> Place:
+    """Read an area of an alert, or the coverage of a target; codes of known regions are shapes as well."""
     if area is None:
         return Place()
     circles = [circle.strip().rpartition(" ") for circle in area.circle]
     shapes = [Shape((_point(centre),), float(radius)) for centre, _, radius in circles]
     shapes += [Shape(tuple(_point(point) for point in polygon.split())) for polygon in area.polygon]
-    return Place(tuple(shapes), frozenset((code.valueName, code.value) for code in area.geocode))
+    mended = [_unswapped(shape) for shape in shapes]
+    codes = frozenset((code.valueName, code.value) for code in area.geocode)
+    known = [regions[value] for _, value in sorted(codes) if value in regions]
+    return Place((*mended, *known), codes, swapped=mended != shapes)
 
 
-def place_of_target(target: Target) -> Place:
-    """Read where a target stands and what it covers; empty means that every alert is meant for it."""
-    covered = place_of(target.coverage)
+def _unswapped(shape: Shape) -> Shape:
+    """Turn latitude and longitude around where that is plainly meant: far from here, and here the other way about."""
+    if any(map(_is_near, shape.points)):
+        return shape
+    turned = tuple((lon, lat) for lat, lon in shape.points)
+    return replace(shape, points=turned) if all(map(_is_near, turned)) else shape
+
+
+def _is_near(point: tuple[float, float]) -> bool:
+    (south, north), (west, east) = REGION
+    return south <= point[0] <= north and west <= point[1] <= east
+
+
+def place_of_target(target: Target, regions: Regions = NO_REGIONS) -> Place:
+    """Read where a target stands and what it covers; empty means that every alert with an area is meant for it."""
+    covered = place_of(target.coverage, regions)
     if target.location is None:
         return covered
-    here = Shape(((target.location.lat, target.location.lon),))
-    return Place((here, *covered.shapes), covered.codes)
+    here = _unswapped(Shape(((target.location.lat, target.location.lon),)))
+    return replace(covered, shapes=(here, *covered.shapes))
 
 
-def is_meant(alert: Alert, alert_place: Place, target_place: Place) -> bool:
+def is_national(alert: Alert) -> bool:
+    """Tell whether an alert is for the whole country by its nature (AMBER), so that it needs no area."""
+    return alert.category is Category.AMBER_ALERT
+
+
+def goes_nowhere(alert: Alert) -> bool:
+    """Tell whether an alert says neither where it is meant nor that it is for all."""
+    return not is_national(alert) and not place_of(alert.area)
+
+
+def is_meant(alert: Alert, alert_place: Place, target: Target, target_place: Place) -> bool:
     """Tell whether an alert is meant for a target.
 
-    An alert without an area is meant for all when it is national by its nature (AMBER); else it is meant only for
-    targets without a place.
+    An alert without an area is meant for those that accept national alerts when it is one; else it is meant for nobody.
     """
-    if not target_place:
-        return True
     if not alert_place:
-        return alert.category is Category.AMBER_ALERT
-    if alert_place.codes & target_place.codes:
+        return is_national(alert) and target.accepts.national
+    if not target_place or alert_place.codes & target_place.codes:
         return True
-    return any(_touch(ours, theirs) for ours in alert_place.shapes for theirs in target_place.shapes)
+    return any(touch(ours, theirs) for ours in alert_place.shapes for theirs in target_place.shapes)
 
 
 def _point(text: str) -> tuple[float, float]:
@@ -77,12 +116,13 @@ def _point(text: str) -> tuple[float, float]:
     return float(lat), float(lon)
 
 
-def _touch(one: Shape, other: Shape) -> bool:
+def touch(one: Shape, other: Shape) -> bool:
+    """Tell whether two shapes meet; on the edge counts."""
     reach = one.radius + other.radius + TOLERANCE_KM
-    if len(one.points) == 1 and len(other.points) == 1:
+    if one.is_round and other.is_round:
         return distance_km(one.points[0], other.points[0]) <= reach
-    origin = one.points[0]
-    return bool(_flat(one, origin).distance(_flat(other, origin)) <= reach)
+    origin = (other if other.region is not None else one).points[0]  # a region is flattened once
+    return bool(flat(one, origin).distance(flat(other, origin)) <= reach)
 
 
 def distance_km(one: tuple[float, float], other: tuple[float, float]) -> float:
@@ -93,18 +133,22 @@ def distance_km(one: tuple[float, float], other: tuple[float, float]) -> float:
     return 2 * EARTH_RADIUS_KM * asin(min(1.0, sqrt(half)))
 
 
-@lru_cache(maxsize=1024)
-def _flat(shape: Shape, origin: tuple[float, float]) -> BaseGeometry:
+@lru_cache(maxsize=4096)
+def flat(shape: Shape, origin: tuple[float, float]) -> BaseGeometry:
     """Project a shape on a plane in km around ``origin``; good to a metre or so at the size of a municipality."""
     scale = cos(radians(origin[0]))
-    flat = [((lon - origin[1]) * scale * KM_PER_DEGREE, (lat - origin[0]) * KM_PER_DEGREE) for lat, lon in shape.points]
-    if len(flat) == 1:
-        return Point(flat[0])
-    ring = Polygon(flat)
+    if shape.region is not None:
+        factors = (scale * KM_PER_DEGREE, KM_PER_DEGREE)
+        return transform(shape.region, lambda points: (points - (origin[1], origin[0])) * factors)
+    north, east = origin
+    points = [((lon - east) * scale * KM_PER_DEGREE, (lat - north) * KM_PER_DEGREE) for lat, lon in shape.points]
+    if len(points) == 1:
+        return Point(points[0])
+    ring = Polygon(points)
     if ring.is_valid:
         return ring
     # To untangle a ring that crosses itself takes time that grows with the square of its crossings.
-    return make_valid(ring) if len(flat) <= MENDABLE else ring.convex_hull
+    return make_valid(ring) if len(points) <= MENDABLE else ring.convex_hull
 
 
 def kinds_of(places: Iterable[Area | None]) -> frozenset[str]:

@@ -20,6 +20,7 @@ from bridge.core.events import Ended, Event
 from bridge.core.planning import PhotoState, Policy, plan_end, plan_open, plan_removed
 from bridge.core.posting import Kind, posting_id
 from bridge.core.target import Target
+from bridge.core.targeting import goes_nowhere
 from bridge.core.trace import UNTRACED, Trace, Tracer, read_trace, trace_words
 from bridge.store import cases, notices, photos, wishes
 from bridge.store.database import Connection, Database
@@ -124,6 +125,8 @@ class Intake:
 
     def _open(self, connection: Connection, case: Case, now: datetime, trace: Trace | None = None) -> None:
         """Judge the first targets in this transaction; very many are judged a few at a time (``plan_more``)."""
+        if case.registers.alert and goes_nowhere(case.registers.alert):
+            log.warning("an alert without an area goes nowhere", case=case.id)
         self._plan(connection, case, self._policy(), now, 0, trace)
 
     def _plan(

@@ -27,6 +27,7 @@ from tests.integration.broker_bench import open_bench as open_broker
 TEXT = "Jongen van 8 jaar vermist in de Merenwijk. Hij draagt een rode jas."
 FOUND = "De jongen is terecht. Dank voor het uitkijken."
 INSTRUCTION = "Gezien? Bel 112."
+AREA = {"circle": ["52.180,4.495 2.0"]}
 TOKEN = "EAAonlyforthistest"  # the page token; must never be seen in a log
 SECRET = "whsec_bm90IGEgc2VjcmV0IG91dHNpZGUgdGhpcyB0ZXN0"  # the boards' signing secret; the same
 WARM = Warm()
@@ -39,7 +40,13 @@ def event(case: str, what: str, /, **changes: Any) -> bytes:
     data: dict[str, Any] = {"outcome": "resolved"}
     if what != "ended":
         info = {"language": "nl", "headline": "Vermist: jongen (8)", "description": TEXT, "instruction": INSTRUCTION}
-        data = {"status": "Actual", "category": "missing_child_alert", "urgency": "Immediate", "info": [info]}
+        data = {
+            "status": "Actual",
+            "category": "missing_child_alert",
+            "urgency": "Immediate",
+            "info": [info],
+            "area": AREA,
+        }
     fields = {
         "specversion": "1.0",
         "id": f"{case}-{what}-{time.time_ns()}",

@@ -32,7 +32,7 @@ def commands(group: Any = None, words: tuple[str, ...] = ()) -> Iterator[tuple[t
 
 
 EVERY = dict(commands())
-NEEDS_A_FILE = {"send", "backup", "restore"}
+NEEDS_A_FILE = {"send", "backup", "restore", "preview", "check-text", "geo"}
 CONFIGURED = [
     (*words, *(["9"] if words[-1] == "show" else ["-"] * ("event" in str(one.params) or words[0] in NEEDS_A_FILE)))
     for words, one in EVERY.items()

@@ -62,6 +62,7 @@ def _target(name: str, channel: str, adapter: str, address: str, owner: str, **m
 
 
 ALLOW_ALL = {"rules": [{"name": "all", "effect": "allow", "reason": {"nl": "mag", "en": "may"}}]}
+AREA = {"circle": ["52.180,4.495 2.0"]}
 PHOTO_URI = "https://photos.example/boy.jpg"
 
 
@@ -80,7 +81,7 @@ def event(kind: str, case: str, time: datetime, **data: Any) -> Event:
     else:
         text = data.pop("text", "Jongen met rode jas")
         info = data.pop("info", [{"headline": "Vermist", "description": text}])
-        fields["data"] = {"category": "missing_child_alert", "info": info, **data}
+        fields["data"] = {"category": "missing_child_alert", "info": info, "area": AREA, **data}
     return parse_structured(json.dumps(fields))
 
 

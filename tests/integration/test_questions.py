@@ -78,7 +78,7 @@ LOCAL = {"areaDesc": "Leiden", "circle": ["52.18,4.49 3"]}
         ),
         ({"area": LOCAL, "category": "hold_up"}, {"allowed", "board_robbery", "language", "rule", "no_rule"}),
         ({"category": "burglary"}, {"allowed", "board_category", "language", "rule", "no_rule"}),
-        ({}, {"allowed", "no_area", "layout", "board_owner", "language", "rule", "no_rule"}),
+        ({"area": None}, {"no_area", "board_owner", "rule", "no_rule"}),
         ({"status": "Exercise"}, {"status"}),
     ],
     ids=["local", "robbery", "burglary", "nowhere", "exercise"],

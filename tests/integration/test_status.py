@@ -130,7 +130,13 @@ async def test_results_wait_for_the_broker_and_for_the_store(bench: Bench, amqp_
 
 async def test_sent_events_are_on_the_queue(bench: Bench) -> None:
     """Events go out under the key of what they say, as they were written, before any bridge has run."""
-    opened = {"data": {"category": "missing_child", "info": [{"language": "nl", "headline": "H", "description": "D"}]}}
+    opened = {
+        "data": {
+            "category": "missing_child",
+            "info": [{"language": "nl", "headline": "H", "description": "D"}],
+            "area": {"circle": ["52,4 1"]},
+        }
+    }
     bodies = [ended("a"), ended("b", type="nl.burgernet.alert.opened", **opened).decode()]
     await send_events(bench.settings, bodies)
     first, second = [await bench.take(bench.settings.name) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""The guide's examples of boards are boards, and what the guide says of them is true."""
+"""The guide's examples of boards and targets are real, and what the guide says of them is true."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 import yaml
 
 from bridge.core.layout import Reading, lay_out
-from bridge.core.target import Sign
+from bridge.core.target import Sign, Target
+from bridge.core.target_index import TargetIndex
 from bridge.files import OWN_FONT, load_font
 from bridge.settings import LayoutSettings
+from tests.unit.samples import alert
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "handleiding.md").read_text("utf-8")
 EXAMPLES = [Sign.model_validate(yaml.safe_load(one)["sign"]) for one in re.findall(r"```yaml\n(sign: .*)\n```", GUIDE)]
@@ -24,6 +26,16 @@ def test_every_example_can_show_the_short_text() -> None:
         assert lay_out(SHORT, sign.with_font(load_font(OWN_FONT)) if sign.width else sign)
     lights = EXAMPLES[2].with_font(load_font(OWN_FONT)).face
     assert (lights.rows, lights.width // lights.measure("a")) == (3, 16)
+
+
+def test_the_targets_of_the_guide_are_targets() -> None:
+    """They load as they stand; the town's board and reader are meant, and who wants no national alerts gets none."""
+    [listed] = re.findall(r"```yaml\n(targets:\n.*?)\n```", GUIDE, re.DOTALL)
+    found = [Target.model_validate(one) for one in yaml.safe_load(listed)["targets"]]
+    index = TargetIndex(found)
+    assert index.meant(alert()) == {"bord-leiden-station", "mail-lezer", "mail-streek"}
+    assert index.meant(alert(category="amber_alert", area=None)) == {"bord-leiden-station", "mail-lezer"}
+    assert index.meant(alert(area=None)) == set()
 
 
 def test_reading_times_are_as_told() -> None:

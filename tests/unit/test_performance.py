@@ -76,6 +76,15 @@ def found() -> dict[str, Any]:
             "missing": {"Y": "no network\nmore words"},
             "scores": [scored("bridge", "A", 0), scored("X", "A", 17), {"who": "X", "scenario": "B", "failed": "why"}],
         },
+        "targets": {
+            "targets": 100_000,
+            "build": 900.0,
+            "bare": 0.2,
+            "meant": 0.6,
+            "plan": 230.0,
+            "found": 97,
+            "memory": 100.0,
+        },
         "idle": {
             "ready": [1.0, 1.5, 3.0],
             "ready_cpu": [0.9, 1.0, 1.1],
@@ -95,6 +104,7 @@ def test_every_aim_is_judged_by_its_figure(found: dict[str, Any]) -> None:
     assert words["100,000 mails to `smtp-sink`, 32 connections"] == ("0.50×", "**not met**")
     assert words["10,000 events taken in (X)"] == ("0.50×", "met")
     assert words["start → ready"] == ("", "met")
+    assert words["decide, target and lay out for 100,000 targets"] == ("", "met")
 
 
 def test_the_model_is_bound_by_the_scarcest_thing(found: dict[str, Any]) -> None:

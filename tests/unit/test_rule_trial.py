@@ -106,7 +106,7 @@ def test_a_test_is_decided_as_an_event_is(tmp_path: Path) -> None:
     text = """tests:
   - {name: ver, event: {category: missing_person, area: {circle: ["52.18,4.49 3"]}},
      target: {location: {lat: 53.22, lon: 6.57}}, expect: {sign: {verdict: deny, by: area}, email: {verdict: deny, by: area}}}
-  - {name: nergens, event: {category: missing_person},
+  - {name: nergens, event: {category: missing_person, area: null},
      target: {location: {lat: 53.22, lon: 6.57}}, expect: {sign: {verdict: deny, by: no_area}}}
   - {name: taal, event: {category: missing_person}, target: {languages: [fr]}, expect: {sign: {verdict: deny, by: language}}}
   - {name: past niet, event: {category: missing_person}, target: {sign: {columns: 3, rows: 1}}, expect: {sign: {verdict: deny, by: layout}}}

@@ -10,7 +10,7 @@ import pytest
 from bridge.adapters.registry import find_adapters
 from bridge.core.alert import Alert, Status
 from bridge.core.target import Target
-from bridge.core.targeting import is_meant, place_of, place_of_target
+from bridge.core.target_index import TargetIndex
 from bridge.files import read_yaml
 from bridge.rendering import Templates
 from bridge.settings import Settings, load_settings
@@ -83,9 +83,7 @@ def test_targets_show_each_sort() -> None:
 
 def test_an_alert_reaches_the_targets_it_is_meant_for() -> None:
     """An alert in the Merenwijk goes to the district and to the town, and not to the admin of another district."""
-    meant = {
-        target.id for target in targets() if is_meant(MERENWIJK, place_of(MERENWIJK.area), place_of_target(target))
-    }
+    meant = set(TargetIndex(targets()).meant(MERENWIJK))
     assert meant == {
         "lichtkrant-leiden-centraal",
         "halte-leiden-merenwijk",

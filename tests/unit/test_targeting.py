@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bridge.core.alert import Area
+from bridge.core.target_index import TargetIndex
 from bridge.core.targeting import KM_PER_DEGREE, distance_km, is_meant, kinds_of, place_of, place_of_target
 from tests.unit.samples import alert, target
 
@@ -25,7 +26,10 @@ points = st.tuples(latitudes, longitudes)
 def meant(area: dict[str, Any] | None, category: str = "missing_child_alert", **place: Any) -> bool:
     """Tell whether an alert for ``area`` is meant for a target at ``place``."""
     sent = alert(area=area, category=category)
-    return is_meant(sent, place_of(sent.area), place_of_target(target(**place)))
+    there = target(**place)
+    answer = is_meant(sent, place_of(sent.area), there, place_of_target(there))
+    assert ("bord" in TargetIndex([there]).meant(sent)) == answer
+    return answer
 
 
 def at(lat: float, lon: float) -> dict[str, Any]:
@@ -86,7 +90,7 @@ def test_the_edge_of_a_circle_is_inside(centre: tuple[float, float], km: float) 
         ((52.20, 4.50), True),
         ((52.2001, 4.50), False),
         ((52.15, 4.601), False),
-        ((4.497, 52.160), False),
+        ((4.497, 52.160), True),  # latitude and longitude swapped: read as they were meant
     ],
 )
 @pytest.mark.parametrize("closed", [False, True])
@@ -183,14 +187,15 @@ def test_a_location_and_a_coverage_both_count() -> None:
 
 @pytest.mark.parametrize("area", [None, {}, {"areaDesc": "Leiden"}, {"circle": [], "polygon": [], "geocode": []}])
 def test_an_alert_without_an_area_is_national_only_by_its_nature(area: dict[str, Any] | None) -> None:
-    """Only an AMBER alert goes to places without naming one; any other goes only to targets without a place."""
+    """Only an AMBER alert goes to places without naming one, but not where they want none; any other goes nowhere."""
     for category, national in (("amber_alert", True), ("missing_child_alert", False), ("missing_person", False)):
         assert meant(area, category, **at(*LEIDEN)) == national
         assert meant(area, category, coverage={"geocode": [GEMEENTE]}) == national
-        assert meant(area, category)
+        assert meant(area, category) == national
+        assert not meant(area, category, **at(*LEIDEN), accepts={"national": False})
 
 
-def test_a_target_without_a_place_is_meant_by_every_alert() -> None:
+def test_a_target_without_a_place_is_meant_by_every_alert_with_an_area() -> None:
     """No location and no coverage: the whole country; an empty coverage is no coverage."""
     assert meant(circle(*LEIDEN, 0.1))
     assert meant({"geocode": [GEMEENTE]}, coverage={})

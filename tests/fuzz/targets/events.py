@@ -12,8 +12,9 @@ from bridge.core import content
 from bridge.core.alert import Alert, Area, Info
 from bridge.core.content import Content, Phase
 from bridge.core.events import Ended, Event, dump, parse_binary, parse_structured
-from bridge.core.target import Location, Target
-from bridge.core.targeting import is_meant, place_of, place_of_target
+from bridge.core.target import Target
+from bridge.core.target_index import TargetIndex
+from bridge.core.targeting import is_meant, place_of, place_of_target, touch
 from tests.fuzz.harness import promise, target
 from tests.fuzz.mutate import Shape
 from tests.fuzz.promises import readable
@@ -141,9 +142,10 @@ def area(data: bytes) -> None:
         return
     place = place_of(read)
     alert = Alert.model_validate(ALERT)
-    for other in _PLACES:
-        promise(isinstance(is_meant(alert, place, other), bool), "an area says yes or no")
-    promise(is_meant(alert, place, place) or not place.shapes or len(place.shapes) > 1, "an area touches itself")
+    said = {one.id for one in _TARGETS if is_meant(alert, place, one, place_of_target(one))}
+    promise(_INDEX.meant(alert.model_copy(update={"area": read})) == said, "the index says what each target says")
+    touches = all(touch(shape, shape) for shape in place.shapes)
+    promise(touches or len(place.shapes) > 1, "a shape touches itself")
 
 
 _BOARD: Mapping[str, Any] = {
@@ -153,11 +155,18 @@ _BOARD: Mapping[str, Any] = {
     "address": "http://x/",
     "owner": {"kind": "police"},
 }
-_PLACES = [
-    place_of_target(Target(**_BOARD, location=Location(lat=52.17, lon=4.46))),
-    place_of_target(Target.model_validate({**_BOARD, "coverage": {"polygon": ["52,4 53,4 53,5 52,5"]}})),
-    place_of_target(Target.model_validate({**_BOARD, "coverage": {"polygon": [COILED], "circle": ["0,0 1"]}})),
+_TARGETS = [
+    Target.model_validate({**_BOARD, "id": f"b{number}", **place})
+    for number, place in enumerate(
+        (
+            {"location": {"lat": 52.17, "lon": 4.46}},
+            {"coverage": {"polygon": ["52,4 53,4 53,5 52,5"]}},
+            {"coverage": {"polygon": [COILED], "circle": ["0,0 1"]}},
+            {},
+        )
+    )
 ]
+_INDEX = TargetIndex(_TARGETS)
 
 
 def contents(read: Event) -> list[Content]:
