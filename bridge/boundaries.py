@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from shapely import MultiPolygon, Polygon, from_wkb, make_valid, to_wkb, transform
+from shapely import MultiPolygon, Polygon, from_wkb, get_coordinates, make_valid, to_wkb, transform
 from shapely.errors import ShapelyError
 from shapely.geometry import mapping, shape
 from shapely.geometry.base import BaseGeometry
@@ -40,20 +40,25 @@ def read_files(paths: Iterable[Path], track: Callable[[list[Any]], Iterable[Any]
     found, problems = Imported(), []
     for path in paths:
         try:
-            features = _features(_read_json(path))
+            problems += [f"{path}: {line}" for line in add(found, _read_json(path), track)]
         except InvalidInput as error:
             problems += [f"{path}: {line}" for line in error.problems]
-            continue
-        for number, feature in enumerate(track(features), 1):
-            try:
-                _add(found, feature)
-            except InvalidInput as error:
-                problems += [f"{path}: feature {number}: {line}" for line in error.problems]
     if not problems and not found.regions:
         problems.append("there is no region in it; allowed: features with a statcode")
     if problems:
         raise InvalidInput(*problems[:100])
     return found
+
+
+def add(found: Imported, document: Any, track: Callable[[list[Any]], Iterable[Any]] = iter) -> list[str]:
+    """Take the regions of one document in; give the faults of its features, and raise ``InvalidInput`` for its own."""
+    problems = []
+    for number, feature in enumerate(track(_features(document)), 1):
+        try:
+            _add(found, feature)
+        except InvalidInput as error:
+            problems += [f"feature {number}: {line}" for line in error.problems]
+    return problems
 
 
 def _read_json(path: Path) -> Any:
@@ -129,8 +134,9 @@ def _mended(code: str, given: Any) -> tuple[BaseGeometry, list[str]]:
     try:
         if _is_open(given):
             notes.append("a ring that was not closed is closed")
-        geometry = transform(shape(given), lambda points: points[:, :2])
-        if not np.isfinite(geometry.bounds).all() or geometry.is_empty:
+        with np.errstate(invalid="ignore"):  # what is no number is refused below
+            geometry = transform(shape(given), lambda points: points[:, :2])
+        if geometry.is_empty or not np.isfinite(get_coordinates(geometry)).all():
             raise InvalidInput(f"{code}: geometry: has no area")
         geometry, note = _in_degrees(code, geometry)
     except _BROKEN:

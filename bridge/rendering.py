@@ -50,9 +50,9 @@ class Templates:
     """
 
     def __init__(self, directory: Path) -> None:
-        sources = _read(directory)
-        self.digest = _digest(sources)
-        self._compiled = _compile(sources)
+        self._sources = _read(directory)
+        self.digest = _digest(self._sources)
+        self._compiled = _compile(self._sources)
 
     def render(self, channel: str, words: Words) -> tuple[str, str]:
         """Give the message as plain text and as HTML (empty when there is no HTML template).
@@ -135,10 +135,15 @@ class Templates:
                 yield f"{problem}: {one_line(str(problem.__cause__))[:200]}"
                 continue
             if html and _SAMPLE_TAG in message:
-                yield f"templates: {file}: lets words through unescaped"
+                yield f"templates: {file}, line {self._line(file, 'safe')}: lets words through unescaped"
             for part, value in _must_say(words, html=html):
                 if value not in (message if html else _plain(message)):
-                    yield f"templates: {file}: leaves out the {part}"
+                    yield f"templates: {file}, line {self._line(file, part)}: leaves out the {part}"
+
+    def _line(self, file: str, word: str) -> int:
+        """Find the line that has to do with a fault: the last that names what is missing, else the first."""
+        lines = enumerate(self._sources[file].splitlines(), 1)
+        return max((number for number, line in lines if word in line), default=1)
 
 
 def _read(directory: Path) -> dict[str, str]:

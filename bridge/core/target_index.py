@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from shapely import STRtree, bounds, box
 
-from bridge.core.alert import Alert
+from bridge.core.alert import Alert, Area
 from bridge.core.target import Target
 from bridge.core.targeting import (
     EARTH_RADIUS_KM,
@@ -55,7 +55,7 @@ class TargetIndex:
         self._lat = np.radians([shape.points[0][0] for shape in self._shapes])
         self._lon = np.radians([shape.points[0][1] for shape in self._shapes])
         self._radius = np.array([shape.radius for shape in self._shapes])
-        self._answers: dict[tuple[str, bool], frozenset[str]] = {}
+        self._answers: dict[object, frozenset[str]] = {}
 
     def place_of(self, alert: Alert) -> Place:
         """Read an alert's area, with what was imported of regions."""
@@ -63,7 +63,7 @@ class TargetIndex:
 
     def meant(self, alert: Alert) -> frozenset[str]:
         """Name the targets that an alert is meant for."""
-        key = (alert.area.model_dump_json() if alert.area else "", is_national(alert))
+        key = (_said(alert.area), is_national(alert))
         if key not in self._answers:
             if len(self._answers) >= _KEPT:
                 self._answers.clear()
@@ -107,6 +107,13 @@ class TargetIndex:
         away = 2 * EARTH_RADIUS_KM * np.arcsin(np.minimum(1.0, np.sqrt(half)))
         past = away - (shape.radius + self._radius[found] + TOLERANCE_KM)
         return found[past < -SURE_KM], found[np.abs(past) <= SURE_KM]
+
+
+def _said(area: Area | None) -> object:
+    """Give what an area says of where it is; what else stands in it does not matter."""
+    if area is None:
+        return None
+    return area.circle, area.polygon, tuple((code.valueName, code.value) for code in area.geocode)
 
 
 def _boxes(shapes: Sequence[Shape]) -> tuple[Any, Any]:

@@ -125,8 +125,8 @@ MUTANTS = (
         "a word that is too long for a board is cut",
         ("I1", "I7"),
         "bridge/core/layout.py",
-        "    for word in words:\n        if len(word) > columns:\n",
-        "    for word in [word[:columns] for word in words]:\n        if len(word) > columns:\n",
+        "    for word in words:\n        wide = face.measure(word)\n",
+        "    for word in [word[: face.width] for word in words]:\n        wide = face.measure(word)\n",
     ),
     Mutant(
         "an outcome is told to who never got the alert",

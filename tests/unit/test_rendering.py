@@ -298,11 +298,12 @@ GOOD = "{{ mark }} {{ headline }} {{ description }} {{ instruction }} {{ case }}
     ],
 )
 def test_check_finds_the_fault(tmp_path: Path, name: str, source: str, problem: str) -> None:
-    """Each sort of fault is one line that names the file, however seldom it shows."""
+    """Each sort of fault is one line that names the file and the line in it, however seldom it shows."""
     files = {f"nl__email__{phase}__txt": GOOD for phase in Phase}
     (found,) = Templates(folder(tmp_path, **(files | {name: source}))).check()
     *parts, form = name.split("__")
-    assert found.startswith(f"templates: {'/'.join(parts)}.{form}.j2: ")
+    file = f"templates: {'/'.join(parts)}.{form}.j2"
+    assert re.match(rf"{re.escape(file)}(, line|: line) 1: ", found) or found.startswith(f"{file}: gives")
     assert problem in found
 
 
