@@ -116,6 +116,7 @@ class _Assembly:
         self._parts: dict[str, Part] = {}
         self._stops: list[Stop] = []
         self._team: Team | None = None
+        self._busy: list[Callable[[], bool]] = []  # who has so much to do that what can wait should
         self._on_change: list[Callable[[], None]] = []  # who must know that another policy decides
 
     async def put_together(self, fetcher: PhotoFetcher) -> Service:
@@ -153,6 +154,7 @@ class _Assembly:
         if self._tell:
             queue = AmqpIntake(self._settings.queue, self._accept, self._metrics.event, tracer=self._tracer)
             self._parts["queue"] = queue
+            self._busy.append(lambda: queue.busy)
             self._stops.append(Stop("queue", queue.stop_consuming))
 
     async def _accept(self, event: Event) -> Verdict:
@@ -186,6 +188,7 @@ class _Assembly:
         wait = self._settings.photos.wait
         photos = PhotoDesk(database, bridge.intake, fetcher, database.clock, longest=wait)
         planner = Planner(bridge.intake)
+        self._busy.append(lambda: dispatcher.busy)
         bridge.bell.listeners += [dispatcher.wake, photos.wake, planner.wake]
         self._parts["dispatcher"] = dispatcher
         self._parts["photos"] = self._led(photos)
@@ -197,15 +200,18 @@ class _Assembly:
         def configured() -> Collection[str]:
             return bridge.configured.by_digest
 
-        retention = Retention(database, days, configured, erased, busy=lambda: dispatcher.busy, clock=database.clock)
+        retention = Retention(database, days, configured, erased, busy=self._is_busy, clock=database.clock)
         self._parts["retention"] = self._led(retention)
         if self._tell:
             name = await _instance(database)
             notices = Notices(database)
-            status = StatusPublisher(self._settings.queue, notices, name, busy=lambda: dispatcher.busy)
+            status = StatusPublisher(self._settings.queue, notices, name, busy=self._is_busy)
             self._parts["status"] = self._led(status)
             bridge.bell.listeners.append(status.wake)
         self._stops.append(Stop("dispatcher", dispatcher.stop))
+
+    def _is_busy(self) -> bool:
+        return any(busy() for busy in self._busy)
 
     def _led(self, part: Part) -> Part:
         """Of many processes one runs it; an embedded store has no others."""

@@ -10,6 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Self, TextIO, TypeVar
 
@@ -18,6 +19,7 @@ import structlog
 from bridge.settings import LogSettings
 
 MAX_VALUE = 2_000  # characters
+SHORT = 200  # characters of a text whose safe form is remembered
 MAX_KEY = 200
 MAX_VALUES = 1_000  # within the lists and mappings of one line
 MAX_DEPTH = 20
@@ -144,7 +146,14 @@ def _words(value: Any, most: int = MAX_VALUE) -> str:
         return f"<{len(value)} bytes>"
     if isinstance(value, int) and value.bit_length() > MAX_BITS:
         return f"<a number of {value.bit_length()} bits>"
-    return _one_line(mask(str(value)))[:most]
+    text = str(value)
+    return _short(text, most) if len(text) <= SHORT else _one_line(mask(text))[:most]
+
+
+@lru_cache(maxsize=4096)
+def _short(text: str, most: int) -> str:
+    """Keys and most values come again in every line."""
+    return _one_line(mask(text))[:most]
 
 
 def _one_line(text: str) -> str:

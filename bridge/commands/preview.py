@@ -111,7 +111,7 @@ def _on_text(text: str, policy: Policy) -> Sequence[Advice]:
     except ValidationError as error:
         raise InvalidInput(*(line.replace("info.0.description", "text") for line in explain(error))) from None
     boards = [target.sign for target in policy.targets if target.sign and policy.adapters[target.adapter].board]
-    advice = [one for one in advise(alert, policy.advising) if one.topic is not Topic.INSTRUCTION]
+    advice = [one for one in advise(alert, policy.advising) if one.topic not in (Topic.INSTRUCTION, Topic.AREA)]
     return [*advice, *on_boards(sum(_fits(text, sign, policy.reading) for sign in boards), len(boards))]
 
 

@@ -78,11 +78,10 @@ def advise(alert: Alert, advising: Advising) -> tuple[Advice, ...]:
 
 
 def _on_area(alert: Alert) -> Iterator[Advice]:
-    place = place_of(alert.area)
     if goes_nowhere(alert):
         nl = "er staat geen gebied in de melding: zij gaat nergens heen"
         yield Advice(Topic.AREA, nl, "the alert has no area: it goes nowhere")
-    elif place.swapped:
+    elif place_of(alert.area).swapped:
         nl = "breedte en lengte van het gebied staan verwisseld; gelezen als breedte,lengte in Nederland"
         en = "latitude and longitude of the area are swapped; read as latitude,longitude in the Netherlands"
         yield Advice(Topic.AREA, nl, en)

@@ -19,7 +19,7 @@ from bridge.core.posting import Applied, Capabilities, Desired, Kind, posting_id
 from bridge.core.rules import Decision, Facts, Reason, Rule, decide
 from bridge.core.target import Target
 from bridge.core.target_index import TargetIndex
-from bridge.core.targeting import kinds_of
+from bridge.core.targeting import has_place, kinds_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def plan_open(
     if alert is None:
         return Plan((), {}, ())
     judge = Judge(alert, policy)
-    desk = _Desk(case, alert, policy, photo)
+    desk = _Desk(case, alert, policy, photo, judge)
     wishes: list[Wish] = []
     judged: list[Judged] = []
     listed: set[str] = set()
@@ -160,7 +160,7 @@ class Judge:
         self._policy = policy
         index = policy.index or TargetIndex(policy.targets)
         self._meant = index.meant(alert)
-        reason = Reason.AREA if index.place_of(alert) else Reason.NO_AREA
+        reason = Reason.AREA if has_place(alert) else Reason.NO_AREA
         self._elsewhere = Decision(allowed=False, reason=reason)
         self._alike: dict[object, tuple[Decision, Info | None]] = {}
         self._area = kinds_of([alert.area])
@@ -215,13 +215,13 @@ class Judge:
 class _Desk:
     """Makes contents, each once, and the wishes that show them."""
 
-    def __init__(self, case: Case, alert: Alert, policy: Policy, photo: PhotoState) -> None:
+    def __init__(self, case: Case, alert: Alert, policy: Policy, photo: PhotoState, judge: Judge) -> None:
         self.contents: dict[str, Content] = {}
         self._case = case
         self._alert = alert
         self._policy = policy
         self._photo = photo
-        self._judge = Judge(alert, policy)
+        self._judge = judge
         self._made: dict[object, tuple[str, str] | DoesNotFit] = {}
 
     def wish(

@@ -57,10 +57,6 @@ class TargetIndex:
         self._radius = np.array([shape.radius for shape in self._shapes])
         self._answers: dict[object, frozenset[str]] = {}
 
-    def place_of(self, alert: Alert) -> Place:
-        """Read an alert's area, with what was imported of regions."""
-        return place_of(alert.area, self._regions)
-
     def meant(self, alert: Alert) -> frozenset[str]:
         """Name the targets that an alert is meant for."""
         key = (_said(alert.area), is_national(alert))
@@ -71,7 +67,7 @@ class TargetIndex:
         return self._answers[key]
 
     def _meant(self, alert: Alert) -> Iterator[int]:
-        place = self.place_of(alert)
+        place = place_of(alert.area, self._regions)
         if not place:
             yield from self._all(alert, place, range(len(self._targets)))
             return

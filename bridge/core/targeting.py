@@ -96,7 +96,13 @@ def is_national(alert: Alert) -> bool:
 
 def goes_nowhere(alert: Alert) -> bool:
     """Tell whether an alert says neither where it is meant nor that it is for all."""
-    return not is_national(alert) and not place_of(alert.area)
+    return not is_national(alert) and not has_place(alert)
+
+
+def has_place(alert: Alert) -> bool:
+    """Tell whether an alert says where it is meant."""
+    area = alert.area
+    return bool(area and (area.circle or area.polygon or area.geocode))
 
 
 def is_meant(alert: Alert, alert_place: Place, target: Target, target_place: Place) -> bool:

@@ -25,6 +25,7 @@ from bridge.dispatch.spans import in_trace, step_span, tell
 from bridge.store.rows import Finished, Work
 from bridge.store.work import Slots, WorkStore
 
+GAP = 0.01  # seconds from a turn that found nothing to the next one
 POLL = 0.25  # seconds between looks when nobody wakes us: retries come due, another process wrote
 
 STEP_BACK = 5.0  # seconds; a smaller step is what a clock does to stay right
@@ -61,6 +62,8 @@ class Dispatcher:
         self._finished: list[Finished] = []
         self._breakers = {name: Breaker() for name in adapters}
         self._latest = 0.0  # the time at the turn before
+        self._turned = 0.0  # when, by the loop's clock
+        self._idle = False  # the latest turn found nothing to do
         self._stopping = False
         self._ended = asyncio.Event()
         self.not_ready: str | None = "has not looked at its postings yet"
@@ -86,7 +89,7 @@ class Dispatcher:
         async with asyncio.TaskGroup() as steps:
             while not self._stopping or self._flying:
                 self._wake.clear()
-                self.last_turn = time.monotonic()
+                self.last_turn, self._turned = time.monotonic(), asyncio.get_running_loop().time()
                 try:
                     more = await self._turn(steps)
                 except StoreUnavailable as error:
@@ -108,6 +111,7 @@ class Dispatcher:
             self._flying[work.posting.id] = work
             steps.create_task(self._step(work))
         self.not_ready = None
+        self._idle = not (turn.work or finished)
         return turn.more or bool(self._finished)
 
     async def _watch_clock(self) -> None:
@@ -123,10 +127,13 @@ class Dispatcher:
         self._latest = now
 
     async def _sleep(self) -> None:
+        """Wait until there may be something to do; a storm of events must not make us look after every one of them."""
         # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the wake-up.
         with suppress(TimeoutError):
             async with asyncio.timeout(self._poll):
                 await self._wake.wait()
+        if self._idle and (early := self._turned + GAP - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(early)
 
     def _free_slots(self) -> list[Slots]:
         """Offer each adapter's free slots; a few stay free for endings and retractions, always."""

@@ -13,7 +13,7 @@ import structlog
 
 from bridge.core.advice import advise
 from bridge.core.alert import Ending, Outcome
-from bridge.core.case import Case, Standing, Verdict, fold, settle
+from bridge.core.case import Case, Registers, Standing, Verdict, fold, settle
 from bridge.core.content import Photo
 from bridge.core.errors import BridgeError, InvalidInput
 from bridge.core.events import Ended, Event
@@ -94,12 +94,12 @@ class Intake:
         return result
 
     def _accept(self, connection: Connection, event: Event, now: datetime, trace: Trace | None) -> Accepted:
-        if not cases.record_event(connection, event, now):
-            known = cases.find_case(connection, event.subject) or Case(event.subject)
-            return Accepted(Verdict.DUPLICATE, known.standing, known.revision)
         before = cases.lock_case(connection, event.subject)
         after, verdict = fold(before, event, now, self._max_lifetime)
-        cases.record_verdict(connection, event, verdict)
+        if not cases.record_event(connection, event, now, verdict):
+            if before.registers == Registers():
+                cases.forget_new(connection, event.subject)
+            return Accepted(Verdict.DUPLICATE, before.standing, before.revision)
         if after != before:
             with self._tracer.span("plan", trace, "internal", case=after.id, revision=after.revision):
                 self._change(connection, before, after, now, trace)
@@ -119,15 +119,20 @@ class Intake:
         if after.standing is Standing.OPEN:
             if before.standing is Standing.ENDED and before.revision:
                 wishes.start_anew(connection, after.id)
-            self._open(connection, after, now, trace)
+            self._open(connection, after, now, trace, is_new=before.registers == Registers())
         else:
             self._close(connection, after, now)
 
-    def _open(self, connection: Connection, case: Case, now: datetime, trace: Trace | None = None) -> None:
-        """Judge the first targets in this transaction; very many are judged a few at a time (``plan_more``)."""
+    def _open(
+        self, connection: Connection, case: Case, now: datetime, trace: Trace | None = None, *, is_new: bool = False
+    ) -> None:
+        """Judge the first targets in this transaction; very many are judged a few at a time (``plan_more``).
+
+        ``is_new``: nobody has heard of the case before, so nothing of it stands anywhere, nor is kept off a target.
+        """
         if case.registers.alert and goes_nowhere(case.registers.alert):
             log.warning("an alert without an area goes nowhere", case=case.id)
-        self._plan(connection, case, self._policy(), now, 0, trace)
+        self._plan(connection, case, self._policy(), now, 0, trace, is_new=is_new)
 
     def _plan(
         self,
@@ -137,6 +142,8 @@ class Intake:
         now: datetime,
         start: int,
         trace: Trace | None = None,
+        *,
+        is_new: bool = False,
     ) -> None:
         """Judge targets from ``start``, boards first, and note how far that has come.
 
@@ -151,13 +158,14 @@ class Intake:
         ids = None if whole else [posting_id(case.id, target) for target in some.targets]
         deadline = stamp + self._photo_wait
         photo = photos.want_photo(connection, case, stamp, deadline)
-        held = wishes.held_targets(connection, case.id)
-        plan = plan_open(case, some, wishes.existing_postings(connection, case.id, ids), photo, held)
+        held = () if is_new else wishes.held_targets(connection, case.id)
+        existing = {} if is_new else wishes.existing_postings(connection, case.id, ids)
+        plan = plan_open(case, some, existing, photo, held)
         wishes.apply_wishes(connection, case, plan, policy.adapters, stamp, deadline)
         # What is left when all are judged is to look for what stands at targets that are not listed any more.
         planned = None if whole else min(end, len(targets))
-        wishes.note_planned(connection, case.id, policy.digest, planned, first=start == 0)
-        wishes.keep_decisions(connection, case, plan.judged, stamp)
+        number = wishes.note_planned(connection, case.id, policy.digest, planned, first=start == 0)
+        wishes.keep_decisions(connection, case, number, plan.judged, stamp)
         if self._tell:
             notices.keep_refusals(connection, case, plan.judged, stamp, trace)
 
@@ -213,8 +221,8 @@ class Intake:
         held = wishes.held_targets(connection, case.id)
         plan = plan_open(case, replace(policy, targets=safe), existing, PhotoState(), held)
         wishes.apply_wishes(connection, case, plan, policy.adapters, now, now)
-        wishes.note_planned(connection, case.id, policy.digest, None, first=True)
-        wishes.keep_decisions(connection, case, plan.judged, now)
+        number = wishes.note_planned(connection, case.id, policy.digest, None, first=True)
+        wishes.keep_decisions(connection, case, number, plan.judged, now)
 
     def _plan_end(self, connection: Connection, name: str, gone: set[str]) -> None:
         """Take away what stands at targets that left the list, unless the plan began anew meanwhile."""

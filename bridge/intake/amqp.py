@@ -9,6 +9,7 @@ acknowledged when a connection or this process ends comes again, so accepting mu
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
@@ -84,8 +85,15 @@ class AmqpIntake:
         self._idle.set()
         self._stopping = False
         self._careful_until = 0.0
+        self._in_hand = 0
+        self._crowded_at = -math.inf
         self._failing = 0  # messages that wait to come again after a fault of ours
         self._note("broker", "not connected yet")
+
+    @property
+    def busy(self) -> bool:
+        """Whether events stood in line a moment ago: what can wait should."""
+        return asyncio.get_running_loop().time() - self._crowded_at < 1.0
 
     async def run(self) -> None:
         """Consume until cancelled, over as many connections as it takes."""
@@ -171,10 +179,15 @@ class AmqpIntake:
 
     async def _handle(self, message: Delivery, over: asyncio.Event) -> None:
         """Bring one message to its end."""
+        self._in_hand += 1
+        if self._in_hand >= max(2, self._queue.prefetch // 2):
+            self._crowded_at = asyncio.get_running_loop().time()
         try:
             await self._take(message, over)
         except Exception as fault:  # noqa: BLE001 - the one boundary: whatever is wrong with us, the event comes again
             await self._fail(message, fault, over)
+        finally:
+            self._in_hand -= 1
 
     async def _take(self, message: Delivery, over: asyncio.Event) -> None:
         """Accept an event in its turn. Handlers start in the order of arrival, and so queue for their turns in it."""

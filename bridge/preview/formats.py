@@ -112,6 +112,8 @@ def as_text(console: Console, preview: Preview) -> None:
     for one in preview.advice:
         console.print(Text(clean(f"! {one.say(preview.language)}"), style="yellow"))
     _head(console, words["boards"])
+    if not any(view.sign for view in preview.views):
+        console.print(Text(words["no_boards"]))
     for view in preview.views:
         if view.sign:
             _board(console, view, words)

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, and_, bindparam, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, or_, select, update
 
 from bridge.core import content as contents
 from bridge.core.advice import Advice
@@ -17,28 +17,53 @@ from bridge.core.case import Case, Registers, Standing, Verdict
 from bridge.core.events import Event, dump
 from bridge.core.trace import Trace, read_trace
 from bridge.store import schema
-from bridge.store.database import insert_new, to_json
+from bridge.store.database import Prepared, insert, insert_new, to_json
 
 _REGISTERS: TypeAdapter[Registers] = TypeAdapter(Registers)
 
 # Made once: to put a statement together takes longer than to run it, and every event waits for these.
 _events, _cases = schema.events.c, schema.cases.c
-_CASE = select(schema.cases).where(_cases.id == bindparam("name"))
-_LOCKED_CASE = _CASE.with_for_update()
-_SAVE = update(schema.cases).where(_cases.id == bindparam("name"))
+_CASE = select(*(_cases.id, _cases.registers, _cases.standing, _cases.revision, _cases.worded, _cases.expires)).where(
+    _cases.id == bindparam("name")
+)
+_FOUND, _LOCKED = Prepared(_CASE), Prepared(_CASE.with_for_update())
+# A case that nobody has heard of: what its columns hold until an event has been taken in.
+_BLANK: dict[str, Any] = {
+    **dict.fromkeys(("outcome", "category", "headline", "policy"), ""),
+    **dict.fromkeys(("revision", "worded", "plan"), 0),
+    **dict.fromkeys(("opened", "changed"), 0.0),
+    "standing": Standing.OPEN.value,
+    "registers": _REGISTERS.dump_json(Registers(), exclude_none=True).decode(),
+}
+_NEW = Prepared(
+    lambda dialect: (
+        insert(dialect, schema.cases)
+        .values({name: bindparam(name) for name in ("id", *_BLANK)})
+        .on_conflict_do_nothing()
+    )
+)
+_EVENT = ("source", "id", "case_id", "type", "time", "received", "verdict", "body")
+_KEEP = Prepared(
+    lambda dialect: (
+        insert(dialect, schema.events).values({name: bindparam(name) for name in _EVENT}).on_conflict_do_nothing()
+    )
+)
+_SAVED = ("standing", "outcome", "category", "headline", "revision", "worded", "registers")
+_SAVED_TIMES = ("expires", "opened", "changed", "erased", "advice")
+_SAVE = Prepared(
+    update(schema.cases)
+    .where(_cases.id == bindparam("p_id"))
+    .values({name: bindparam(f"p_{name}") for name in (*_SAVED, *_SAVED_TIMES)})
+)
+_TRACE = Prepared(update(schema.cases).where(_cases.id == bindparam("p_id")).values(trace=bindparam("p_trace")))
 _WORDS = (
     update(schema.cases).where(and_(_cases.id == bindparam("name"), _cases.erased.is_not(None))).values(erased=None)
 )
 _TRACES = select(_cases.id, _cases.trace).where(_cases.id.in_(bindparam("names", expanding=True)))
-_VERDICT = (
-    update(schema.events)
-    .where(and_(_events.source == bindparam("p_source"), _events.id == bindparam("p_id")))
-    .values(verdict=bindparam("p_verdict"))
-)
 
 
-def record_event(connection: Connection, event: Event, received: datetime) -> bool:
-    """Keep an event; ``False`` when its source and id are known already."""
+def record_event(connection: Connection, event: Event, received: datetime, verdict: Verdict) -> bool:
+    """Keep an event, with what it does to its case; ``False`` when its source and id are known already."""
     values = {
         "source": event.source,
         "id": event.id,
@@ -46,30 +71,30 @@ def record_event(connection: Connection, event: Event, received: datetime) -> bo
         "type": event.type,
         "time": event.time.timestamp(),
         "received": received.timestamp(),
-        "verdict": "",
+        "verdict": verdict.value,
         "body": dump(event),
     }
-    return bool(connection.execute(insert_new(connection, schema.events), values).rowcount)
-
-
-def record_verdict(connection: Connection, event: Event, verdict: Verdict) -> None:
-    """Note what an event did to its case."""
-    connection.execute(_VERDICT, {"p_source": event.source, "p_id": event.id, "p_verdict": verdict.value})
+    return bool(_KEEP.one(connection, values).rowcount)
 
 
 def lock_case(connection: Connection, name: str) -> Case:
     """Load a case, making it if it is new; nobody else changes it until this transaction ends."""
-    row = connection.execute(_LOCKED_CASE, {"name": name}).first()
+    row = _LOCKED.one(connection, {"name": name}).first()
     if row is None:
-        blank = {"id": name, "standing": Standing.OPEN.value, "registers": dump_registers(Registers())}
-        connection.execute(insert_new(connection, schema.cases), blank)
-        row = connection.execute(_LOCKED_CASE, {"name": name}).one()
+        if _NEW.one(connection, {"id": name, **_BLANK}).rowcount:
+            return Case(name)
+        row = _LOCKED.one(connection, {"name": name}).one()  # another process made it meanwhile
     return _case(row)
+
+
+def forget_new(connection: Connection, name: str) -> None:
+    """Take back a case that ``lock_case`` just made: the event was not its own."""
+    connection.execute(delete(schema.cases).where(_cases.id == name))
 
 
 def find_case(connection: Connection, name: str) -> Case | None:
     """Load a case; ``None`` when there is no such case."""
-    row = connection.execute(_CASE, {"name": name}).first()
+    row = _FOUND.one(connection, {"name": name}).first()
     return _case(row) if row else None
 
 
@@ -91,7 +116,7 @@ def save_case(
     alert = after.registers.alert
     opened = after.registers.first
     values: dict[str, Any] = {
-        "name": after.id,
+        "id": after.id,
         "standing": after.standing.value,
         "outcome": after.outcome.value if after.outcome else "",
         "category": alert.categoryAsGiven[:64] if alert else "",  # an unknown word may be of any length
@@ -105,9 +130,9 @@ def save_case(
         "erased": None,
         "advice": to_json([[one.say("nl"), one.say("en")] for one in advice]) if advice else None,
     }
+    _SAVE.one(connection, {f"p_{name}": value for name, value in values.items()})
     if trace:
-        values["trace"] = to_json(trace.headers)
-    connection.execute(_SAVE, values)
+        _TRACE.one(connection, {"p_id": after.id, "p_trace": to_json(trace.headers)})
 
 
 def note_words(connection: Connection, name: str) -> None:

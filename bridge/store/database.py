@@ -20,7 +20,7 @@ from secrets import token_hex
 from typing import Any, TypeVar, cast
 
 import asyncpg  # type: ignore[import-untyped]
-from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select
+from sqlalchemy import Connection, CursorResult, Engine, Table, create_engine, event, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
@@ -252,15 +252,21 @@ class _Postgresql:
 
 
 class Prepared:
-    """A statement for many rows, made once for each kind of database and then handed to its driver as it is.
+    """A statement that is made once for each kind of database and then handed to its driver as it is.
 
-    SQLAlchemy looks at every value of every row on its way to the driver; what the dispatcher writes needs no looking
-    at. Each row has a value for every parameter of the statement.
+    SQLAlchemy looks at every value on its way to the driver and back; where every event or every step waits, that takes
+    longer than the database does. A row has a value for every parameter of the statement; what comes back is as the
+    driver gives it. ``statement`` may be made for a dialect by its name.
     """
 
     def __init__(self, statement: Any) -> None:
         self._statement = statement
         self._made: dict[str, tuple[str, Callable[[Any], Any]]] = {}
+
+    def one(self, connection: Connection, row: Mapping[str, Any]) -> CursorResult[Any]:
+        """Run it once, and give what comes of it."""
+        text, values_of = self._made.get(connection.dialect.name) or self._make(connection)
+        return connection.exec_driver_sql(text, values_of(row))
 
     def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Run it for all rows in one go; for none, not at all."""
@@ -269,8 +275,12 @@ class Prepared:
             connection.exec_driver_sql(text, [values_of(row) for row in rows])
 
     def _make(self, connection: Connection) -> tuple[str, Callable[[Any], Any]]:
-        compiled = self._statement.compile(dialect=connection.dialect)
-        made = str(compiled), itemgetter(*compiled.positiontup)
+        name = connection.dialect.name
+        statement = self._statement(name) if callable(self._statement) else self._statement
+        compiled = statement.compile(dialect=connection.dialect)
+        names = compiled.positiontup
+        values_of = itemgetter(*names) if len(names) > 1 else lambda row: (row[names[0]],)
+        made = str(compiled), values_of
         self._made[connection.dialect.name] = made
         return made
 

@@ -11,6 +11,7 @@ from bridge.core.planning import Judged
 from bridge.core.trace import Trace
 from bridge.store import schema
 from bridge.store.database import Database, to_json
+from bridge.store.rows import NOTICE
 
 
 def keep_refusals(
@@ -23,8 +24,7 @@ def keep_refusals(
         for one in judged
         if not one.decision.allowed
     ]
-    if rows:
-        connection.execute(schema.notices.insert(), rows)
+    NOTICE.run(connection, rows)
 
 
 def _refusal(after: Case, one: Judged, now: float) -> dict[str, object]:

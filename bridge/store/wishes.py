@@ -16,7 +16,7 @@ from bridge.core.posting import Applied, Capabilities, Desired, Kind
 from bridge.core.rules import Decision, Reason
 from bridge.core.target import Target
 from bridge.store import schema
-from bridge.store.database import insert, insert_new, to_json
+from bridge.store.database import Prepared, insert, insert_new, to_json
 
 RESTORED = -1  # instead of how many targets were judged: a backup was made in the middle of a plan
 URGENT, NORMAL, LATER = 0, 1, 2  # endings and retractions; publications and updates; read-backs and renewals
@@ -30,13 +30,15 @@ _EXISTING = select(
 _EXISTING_OF = _EXISTING.where(_p.id.in_(bindparam("ids", expanding=True)))
 _LOCKED = select(_p.id).where(_p.case_id == bindparam("name")).order_by(_p.id).with_for_update()
 _HELD = select(schema.holds.c.target).where(schema.holds.c.case_id == bindparam("name"))
-_NEXT_PLAN = (
+_NEXT_PLAN = Prepared(
     update(schema.cases)
     .where(_c.id == bindparam("name"))
     .values(plan=_c.plan + bindparam("p_first"), planned=bindparam("p_planned"), policy=bindparam("p_policy"))
+    .returning(_c.plan)
 )
+_DECISION = ("case_id", "plan", "revision", "target", "channel", "allowed", "reason", "rule", "detail", "words", "at")
+_DECIDED = Prepared(schema.decisions.insert().values({name: bindparam(name) for name in _DECISION}))
 _KNOWN_TARGETS = select(schema.targets.c.id).where(schema.targets.c.id.in_(bindparam("ids", expanding=True)))
-_PLAN = select(_c.plan).where(_c.id == bindparam("name"))
 
 
 def existing_postings(connection: Connection, name: str, ids: Sequence[str] | None = None) -> dict[str, Existing]:
@@ -274,16 +276,17 @@ def shown_postings(connection: Connection, name: str) -> Sequence[str]:
     return connection.scalars(select(_p.id).where(_p.case_id == name, _p.desired == Desired.SHOWN.value)).all()
 
 
-def note_planned(connection: Connection, name: str, policy: str, planned: int | None, *, first: bool) -> None:
-    """Note how many targets a policy has judged (``None``: all), and that a look begins where it is the first."""
-    connection.execute(_NEXT_PLAN, {"name": name, "p_policy": policy, "p_first": int(first), "p_planned": planned})
+def note_planned(connection: Connection, name: str, policy: str, planned: int | None, *, first: bool) -> int:
+    """Note how many targets a policy has judged (``None``: all), and that a look begins where it is the first.
+
+    Gives the number of the look.
+    """
+    row = {"name": name, "p_policy": policy, "p_first": int(first), "p_planned": planned}
+    return int(_NEXT_PLAN.one(connection, row).scalar_one())
 
 
-def keep_decisions(connection: Connection, after: Case, judged: Sequence[Judged], now: float) -> None:
+def keep_decisions(connection: Connection, after: Case, plan: int, judged: Sequence[Judged], now: float) -> None:
     """Store the decisions of one look at the targets, with their reasons."""
-    if not judged:
-        return
-    plan = connection.scalar(_PLAN, {"name": after.id})
     words: dict[tuple[str, str, str], str] = {}  # few reasons, many targets
     rows = [
         {
@@ -301,7 +304,7 @@ def keep_decisions(connection: Connection, after: Case, judged: Sequence[Judged]
         }
         for one in judged
     ]
-    connection.execute(schema.decisions.insert(), rows)
+    _DECIDED.run(connection, rows)
 
 
 def _words(decision: Decision, known: dict[tuple[str, str, str], str]) -> str:

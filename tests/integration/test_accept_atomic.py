@@ -55,13 +55,15 @@ async def test_an_opening_that_fails_at_any_table_keeps_nothing(database: Databa
     assert await spine.count(schema.postings) == 3
 
 
-@pytest.mark.parametrize("table", ["events", "cases", "photos", "postings"])
-async def test_an_ending_that_fails_at_any_table_keeps_nothing(database: Database, table: str) -> None:
+@pytest.mark.parametrize(
+    ("table", "action"), [("events", "INSERT"), ("cases", "UPDATE"), ("photos", "UPDATE"), ("postings", "UPDATE")]
+)
+async def test_an_ending_that_fails_at_any_table_keeps_nothing(database: Database, table: str, action: str) -> None:
     """Wherever the store fails while an ending is written, all is as before it, the photo included; then it ends the case."""
     spine = Spine(database, TARGETS)
     await spine.opened(resource=with_photo())
     before = await everything(spine)
-    await database.write(lambda connection: _break(connection, table, "UPDATE"))
+    await database.write(lambda connection: _break(connection, table, action))
     try:
         with pytest.raises(DBAPIError, match="broken"):
             await spine.ended(id="2")
