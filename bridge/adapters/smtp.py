@@ -7,6 +7,7 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal, Self
@@ -234,25 +235,19 @@ class SmtpPool:
 
     async def deliver(self, mail: Mail) -> None:
         """Hand over one mail, or raise one of the three errors of an adapter."""
-        deadline = self._deadline()
-        async with self._line(deadline) as line:
-            async with _within(deadline, _way_lost):
-                _accepted("MAIL", await line.open(partial(_mail_command, mail)))
-            async with _within(deadline, _mail_lost):
-                _accepted("RCPT", await line.ask(b"RCPT", f"TO:<{mail.recipient}>".encode()))
-                _accepted("DATA", await line.ask(b"DATA", expect=3))
-                line.write(mail.data)
-            async with _within(deadline, line.lost):
-                _accepted("the mail", await line.verdict())
+        async with self._line() as (line, stage):
+            _accepted("MAIL", await line.open(partial(_mail_command, mail)))
+            stage.lost = _mail_lost
+            _accepted("RCPT", await line.ask(b"RCPT", f"TO:<{mail.recipient}>".encode()))
+            _accepted("DATA", await line.ask(b"DATA", expect=3))
+            line.write(mail.data)
+            stage.lost = line.lost
+            _accepted("the mail", await line.verdict())
 
     async def check(self) -> None:
         """Return when the server is there, lets us in and answers; else raise ``TransientError``."""
-        deadline = self._deadline()
-        async with self._line(deadline) as line, _within(deadline, _way_lost):
+        async with self._line() as (line, _):
             _accepted("NOOP", await line.open(lambda _: (b"NOOP",)))
-
-    def _deadline(self) -> float:
-        return asyncio.get_running_loop().time() + self._config.timeout
 
     def _tls_context(self) -> ssl.SSLContext | None:
         if self._config.security == "none":
@@ -260,14 +255,21 @@ class SmtpPool:
         return ssl.create_default_context(cafile=self._config.ca_file)
 
     @asynccontextmanager
-    async def _line(self, deadline: float) -> AsyncIterator[_Line]:
-        async with _within(deadline, _way_lost):
-            line = await self._lines.get()
+    async def _line(self) -> AsyncIterator[tuple[_Line, _Stage]]:
+        """Lend a line for a while; turn a broken connection or a passed deadline into what the stage makes of it."""
+        line, stage = None, _Stage()
         try:
-            yield line
+            async with asyncio.timeout(self._config.timeout):
+                line = await self._lines.get()
+                yield line, stage
+        except SMTPResponseException as error:
+            raise stage.lost(f"{error.code} {error.message}") from error
+        except (OSError, SMTPException) as error:
+            raise stage.lost(str(error) or "no answer in time") from error
         finally:
-            line.rest()
-            self._lines.put_nowait(line)
+            if line is not None:
+                line.rest()
+                self._lines.put_nowait(line)
 
 
 def _way_lost(why: str) -> AdapterError:
@@ -276,6 +278,13 @@ def _way_lost(why: str) -> AdapterError:
 
 def _mail_lost(why: str) -> AdapterError:
     return TransientError(f"the mail was not sent: {why}")
+
+
+@dataclass
+class _Stage:
+    """How far a mail is: what a lost connection means now."""
+
+    lost: Lost = _way_lost
 
 
 def _mail_command(mail: Mail, server: SMTP) -> Sequence[bytes]:
@@ -287,18 +296,6 @@ def _mail_command(mail: Mail, server: SMTP) -> Sequence[bytes]:
             raise PermanentError("the mail server does not take addresses with letters outside ASCII (SMTPUTF8)")
         words.append(b"SMTPUTF8")
     return words
-
-
-@asynccontextmanager
-async def _within(deadline: float, lost: Lost) -> AsyncIterator[None]:
-    """Bound what happens inside; turn a broken connection or a passed deadline into what ``lost`` makes of it."""
-    try:
-        async with asyncio.timeout_at(deadline):
-            yield
-    except SMTPResponseException as error:
-        raise lost(f"{error.code} {error.message}") from error
-    except (OSError, SMTPException) as error:
-        raise lost(str(error) or "no answer in time") from error
 
 
 def _accepted(what: str, answer: SMTPResponse) -> None:

@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from bridge.adapters import mime
 from bridge.adapters.email import Email, EmailConfig
 from bridge.core.content import Content, Phase, Photo
 from bridge.core.errors import InvalidInput
@@ -241,3 +244,21 @@ async def test_the_sink_as_a_program_keeps_mails_on_disk(tmp_path: Path) -> None
     mail = message_from_bytes(file.read_bytes(), policy=policy.default)
     assert mail["Delivered-To"] == "ans@example.nl"
     assert plain_text(mail) == "Rode jas. Gezien? Bel 112.\n"
+
+
+_local = st.text(alphabet="abcz019._+-", min_size=1, max_size=66)
+_domain = st.lists(st.text(alphabet="abz01-", min_size=1, max_size=6), min_size=1, max_size=5).map(".".join)
+
+
+@given(st.builds("{}@{}".format, _local, _domain) | st.text(alphabet="ab.@A1-+_ \n", max_size=12))
+@settings(max_examples=500)
+def test_the_short_way_to_read_an_address_is_no_other_way(text: str) -> None:
+    """What is read without the validator is what the validator would have made of it."""
+    if mime._PLAIN.fullmatch(text):
+        assert mime.parse_address(text) == mime._validated(text)
+
+
+def test_usual_addresses_take_the_short_way() -> None:
+    """Or it would be no use."""
+    for text in ("ans@example.nl", "jan.de-vries+burgernet@mail.example.co.uk", "lezer99999@example.nl"):
+        assert mime._PLAIN.fullmatch(text)
