@@ -8,7 +8,9 @@ flight in doubt.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from random import Random
@@ -29,7 +31,8 @@ GAP = 0.01  # seconds from a turn that found nothing to the next one
 POLL = 0.25  # seconds between looks when nobody wakes us: retries come due, another process wrote
 
 STEP_BACK = 5.0  # seconds; a smaller step is what a clock does to stay right
-CROWD = 32  # steps in flight at which other work waits
+CROWD = 4  # steps in flight at an adapter, and half of what it can take, from which other work waits
+MOMENT = 1.0  # seconds that a crowd is remembered
 
 log = structlog.get_logger()
 
@@ -62,6 +65,7 @@ class Dispatcher:
         self._finished: list[Finished] = []
         self._breakers = {name: Breaker() for name in adapters}
         self._latest = 0.0  # the time at the turn before
+        self._crowded_at = -math.inf
         self._turned = 0.0  # when, by the loop's clock
         self._idle = False  # the latest turn found nothing to do
         self._stopping = False
@@ -71,8 +75,8 @@ class Dispatcher:
 
     @property
     def busy(self) -> bool:
-        """Whether so many steps are under way that what can wait should."""
-        return len(self._flying) >= CROWD
+        """Whether many steps were under way a moment ago, so that what can wait should."""
+        return asyncio.get_running_loop().time() - self._crowded_at < MOMENT
 
     def wake(self) -> None:
         """Look now: an event changed something, or a step ended."""
@@ -111,8 +115,17 @@ class Dispatcher:
             self._flying[work.posting.id] = work
             steps.create_task(self._step(work))
         self.not_ready = None
+        if self._is_crowded():
+            self._crowded_at = self._turned
         self._idle = not (turn.work or finished)
         return turn.more or bool(self._finished)
+
+    def _is_crowded(self) -> bool:
+        flying = Counter(work.posting.target.adapter for work in self._flying.values())
+        return any(
+            count >= max(CROWD, self._adapters[name].capabilities.max_concurrency // 2)
+            for name, count in flying.items()
+        )
 
     async def _watch_clock(self) -> None:
         """After the clock was set back, retries and breakers must not wait for the time that was taken away."""
