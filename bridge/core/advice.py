@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from itertools import islice
 
 from bridge.core.alert import Alert, Category, Info, Urgency
 from bridge.core.targeting import goes_nowhere, place_of
@@ -23,6 +24,7 @@ WORDS = (
 )
 # What nobody has to act on at once.
 CALM = frozenset({Category.PREVENTION, Category.CAMPAIGN, Category.NEWSLETTER})
+TEXTS, REMARKS = 8, 20  # of one alert, and of one text, that are looked at and told at most
 LOUD = 20  # letters from which a text without small letters is taken for shouting
 
 
@@ -71,8 +73,8 @@ def advise(alert: Alert, advising: Advising) -> tuple[Advice, ...]:
     several = len(alert.info) > 1
     on_texts = (
         Advice(one.topic, one.nl, one.en, info.language if several else "")
-        for info in alert.info
-        for one in _on_text(alert, info, advising)
+        for info in alert.info[:TEXTS]  # an event must not cost seconds, nor a page of remarks
+        for one in islice(_on_text(alert, info, advising), REMARKS)
     )
     return (*_on_area(alert), *on_texts)
 
@@ -100,14 +102,15 @@ def _on_text(alert: Alert, info: Info, advising: Advising) -> Iterator[Advice]:
     text = f"{info.headline}\n{info.original_text}"
     if alert.category not in CALM:
         yield from _on_call(alert, info)
-    letters = [char for char in _LINK.sub("", info.original_text) if char.isalpha()]
+    written = (word for word in info.original_text.split() if not _LINK.search(word))
+    letters = [char for word in written for char in word if char.isalpha()]
     if len(letters) >= LOUD and not any(char.islower() for char in letters):
         yield Advice(Topic.CAPITALS, "alleen hoofdletters: dat leest slecht", "capitals only: hard to read")
     for host in _found(_hosts(advising.shorteners), text):
         nl = f"een verkorte link ({host}) laat niet zien waar hij heen gaat"
         yield Advice(Topic.SHORTENER, nl, f"a shortened link ({host}) does not show where it leads")
     known = {_digits(number) for number in advising.phone_numbers}
-    for number in dict.fromkeys(match[0].strip() for match in _PHONE.finditer(text)):
+    for number in dict.fromkeys(" ".join(match[0].split()) for match in _PHONE.finditer(text)):
         if _digits(number) not in known:
             nl = f"het nummer {number} staat niet in de lijst van bekende nummers: klopt het?"
             yield Advice(Topic.PHONE, nl, f"the number {number} is not in the list of known numbers: is it right?")
@@ -124,7 +127,7 @@ def _on_call(alert: Alert, info: Info) -> Iterator[Advice]:
         yield Advice(Topic.EMERGENCY, "er staat niet dat mensen 112 moeten bellen", "it does not say to call 112")
 
 
-_LINK = re.compile(r"\S*\w[./@]\w\S*")  # what is written small by itself
+_LINK = re.compile(r"\w[./@]\w")  # within a word that is written small by itself
 
 # A Dutch number, or one from abroad: a 0 or + and at least seven more digits, with what people put between them.
 _PHONE = re.compile(r"(?<![\w+])(?:\+|0)(?:[\s().-]{0,2}\d){7,14}(?!\d)", re.ASCII)

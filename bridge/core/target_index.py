@@ -60,11 +60,12 @@ class TargetIndex:
     def meant(self, alert: Alert) -> frozenset[str]:
         """Name the targets that an alert is meant for."""
         key = (_said(alert.area), is_national(alert))
-        if key not in self._answers:
+        answer = self._answers.get(key)
+        if answer is None:
             if len(self._answers) >= _KEPT:
                 self._answers.clear()
-            self._answers[key] = frozenset(self._targets[number].id for number in self._meant(alert))
-        return self._answers[key]
+            answer = self._answers[key] = frozenset(self._targets[number].id for number in self._meant(alert))
+        return answer
 
     def _meant(self, alert: Alert) -> Iterator[int]:
         place = place_of(alert.area, self._regions)

@@ -102,6 +102,13 @@ def test_boards() -> None:
     assert on_boards(2, 3)[0].say("nl").startswith("past op 2 van 3 borden")
 
 
+def test_a_long_text_in_a_hundred_languages_costs_little_and_says_little() -> None:
+    """Nobody reads a thousand remarks, and no event may hold up the others."""
+    text = "bel 071-5123456 of " + "071-51234" + " 071-5123".join(str(number) for number in range(10, 800))
+    found = advise(alert(info=[{"description": text[:10_000], "instruction": "x"}] * 100), Advising())
+    assert 8 <= len(found) <= 160
+
+
 @given(st.text(min_size=1).filter(str.strip), st.text())
 def test_no_text_breaks_it(text: str, instruction: str) -> None:
     """Whatever is written, advice is a few printable lines or none."""

@@ -9,8 +9,11 @@ from html.parser import HTMLParser
 from typing import Any
 
 import structlog
+from pydantic import ValidationError
 
 from bridge import logs
+from bridge.core.advice import REMARKS, Advising, advise
+from bridge.core.alert import Alert
 from bridge.core.content import Phase, Words
 from bridge.core.layout import DoesNotFit, lay_out
 from bridge.core.target import Sign
@@ -138,6 +141,23 @@ def layout(data: bytes) -> None:
     )
     promise(all(sign.face.measure(line) <= sign.columns for line in lines), "a line fits")
     promise(len(shown) <= sign.pages and all(len(page) <= sign.rows for page in shown), "pages fit")
+
+
+@target(
+    shape=Shape.TEXT,
+    seeds=["JONGEN VERMIST. Zie bit.ly/x of bel 071-512 34 56, 0900-8844, +31 6 12345678. Misschien."],
+    most=20_000,
+)
+def advice(data: bytes) -> None:
+    """Advice on a text: some printable lines, in little time."""
+    text = data.decode("utf-8", "replace")
+    try:
+        read = Alert.model_validate({"category": "missing_child", "info": [{"description": text}]})
+    except ValidationError:
+        return
+    said = advise(read, Advising())
+    promise(len(said) <= REMARKS + 1, "advice is no page")
+    promise(all(one.say(language).isprintable() for one in said for language in ("nl", "en")), "advice is lines")
 
 
 SECRET = "Gehe1mW00rd"
