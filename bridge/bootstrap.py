@@ -127,6 +127,8 @@ async def open_bridge(loaded: Loaded, tracer: Tracer = UNTRACED) -> AsyncIterato
             current = Current(load_policy(loaded, find_adapters(), capabilities))
             for finding in current.configured.findings:
                 log.warning("a rule is not what it seems; nothing is unsafe by it", finding=finding)
+            for mended in current.configured.mended:
+                log.warning("mended", what=mended)
             await _prepare_patiently(database)
             bell = Bell()
             intake = Intake(
@@ -246,7 +248,7 @@ async def check(loaded: Loaded) -> str:
                 capabilities[name] = found(found.Config(), resources).capabilities
     try:
         configured = load_policy(loaded, types, capabilities)
-        problems += [*configured.templates.check(), *configured.findings]
+        problems += [*configured.templates.check(), *configured.findings, *configured.mended]
         played = play_tests(loaded, configured)
         problems += [line for one in played for line in one.problems()]
     except InvalidInput as error:

@@ -23,6 +23,7 @@ from bridge.core.rule_space import Channel, Space
 from bridge.core.rules import RuleFile
 from bridge.core.target import Target
 from bridge.core.target_index import TargetIndex
+from bridge.core.targeting import place_of_target
 from bridge.core.words import nearest
 from bridge.files import OWN_FONT, Document, load_font, read_document
 from bridge.rendering import Templates
@@ -36,6 +37,7 @@ class Configured:
     """The policy, its templates, and its targets by their digests.
 
     ``findings``: mistakes in the rules that make nothing unsafe, a line each; ``space``: every case that they judge.
+    ``mended``: mistakes in targets that were put right, because what was meant is plain.
     """
 
     policy: Policy
@@ -43,6 +45,7 @@ class Configured:
     by_digest: Mapping[str, Target]
     space: Space
     findings: tuple[str, ...] = ()
+    mended: tuple[str, ...] = ()
 
 
 @dataclass
@@ -102,7 +105,13 @@ def load_policy(
     index = TargetIndex(targets, regions)
     advising = loaded.settings.advice.advising
     policy = Policy(targets, rules.rules, capabilities, templates, digest, reading, advising, index)
-    return Configured(policy, templates, by_digest, space, findings)
+    return Configured(policy, templates, by_digest, space, findings, tuple(_swapped(targets)))
+
+
+def _swapped(targets: Iterable[Target]) -> Iterator[str]:
+    for target in targets:
+        if place_of_target(target).swapped:
+            yield f"target {target.id}: latitude and longitude are swapped; they are read the other way about"
 
 
 def channels_of(capabilities: Mapping[str, Capabilities]) -> frozenset[Channel]:

@@ -119,7 +119,7 @@ class Reloader:
         changed = found.policy.digest != self._current.configured.policy.digest
         self._current.take(found)
         self._said = False
-        self._error, self._notes, self._since = (), (*found.findings, *notes), time.time()
+        self._error, self._notes, self._since = (), (*found.findings, *found.mended, *notes), time.time()
         for line in self._notes:
             log.warning("reloaded, with a remark", remark=line)
         policy = found.policy

@@ -85,8 +85,9 @@ def place_of_target(target: Target, regions: Regions = NO_REGIONS) -> Place:
     covered = place_of(target.coverage, regions)
     if target.location is None:
         return covered
-    here = _unswapped(Shape(((target.location.lat, target.location.lon),)))
-    return replace(covered, shapes=(here, *covered.shapes))
+    written = Shape(((target.location.lat, target.location.lon),))
+    here = _unswapped(written)
+    return replace(covered, shapes=(here, *covered.shapes), swapped=covered.swapped or here != written)
 
 
 def is_national(alert: Alert) -> bool:

@@ -48,3 +48,16 @@ async def test_what_is_no_boundary_leaves_the_old_ones(alone: Bench) -> None:
     told = await alone.run("geo", "import", "bad.json", code=2)
     assert "bad.json: feature 1: GM0546: geometry: 104, 52 to 105, 53 is neither WGS 84" in told.err
     assert (alone.folder / "config" / "boundaries.geojson").read_bytes() == kept
+
+
+async def test_a_target_whose_place_is_turned_around_is_mended_and_told(alone: Bench) -> None:
+    """It gets what is meant for where it plainly stands; check and the log say what to put right."""
+    alone.add(boards=1)
+    alone.targets[0]["location"] = {"lat": 4.495, "lon": 52.18}
+    bridge = await alone.start()
+    told = "target bord-0: latitude and longitude are swapped"
+    assert told in str(bridge.logged("mended"))
+    assert told in (await alone.run("check", code=2)).err
+    await alone.run("send", "-", stdin=event(CASE, "opened"))
+    await alone.until_settled(CASE)
+    assert alone.lit() == 1

@@ -1,16 +1,20 @@
-"""The guide's examples of boards and targets are real, and what the guide says of them is true."""
+"""The guide's examples of boards, targets and templates are real, and what the guide says of them is true."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from shutil import copytree
 
 import yaml
 
+from bridge.core.content import Phase, words_of
 from bridge.core.layout import Reading, lay_out
 from bridge.core.target import Sign, Target
 from bridge.core.target_index import TargetIndex
 from bridge.files import OWN_FONT, load_font
+from bridge.policy import PACKAGED
+from bridge.rendering import Templates
 from bridge.settings import LayoutSettings
 from tests.unit.samples import alert
 
@@ -36,6 +40,20 @@ def test_the_targets_of_the_guide_are_targets() -> None:
     assert index.meant(alert()) == {"bord-leiden-station", "mail-lezer", "mail-streek"}
     assert index.meant(alert(category="amber_alert", area=None)) == {"bord-leiden-station", "mail-lezer"}
     assert index.meant(alert(area=None)) == set()
+
+
+def test_the_template_of_the_guide_is_a_template(tmp_path: Path) -> None:
+    """In the place of the shipped one it passes every check, and its line stands in the mail."""
+    folder = tmp_path / "templates"
+    copytree(PACKAGED / "templates", folder)
+    [example] = re.findall(r"```jinja\n(.*?)```", GUIDE, re.DOTALL)
+    (folder / "nl" / "email" / "opened.txt.j2").write_text(example, "utf-8")
+    templates = Templates(folder)
+    assert templates.check() == []
+    sent = alert()
+    text, _ = templates.render("email", words_of("1", Phase.OPENED, sent, sent.info[0], photo=True))
+    assert "www.leiden.nl/vermist" in text
+    assert "Bij dit bericht hoort een foto." in text
 
 
 def test_reading_times_are_as_told() -> None:
