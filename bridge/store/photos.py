@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection, and_, bindparam, select, update
 
 from bridge.core.case import Case
 from bridge.core.content import Photo
 from bridge.core.planning import PhotoState
 from bridge.store import schema
-from bridge.store.database import insert
+from bridge.store.database import Prepared, insert
 
+_ERASE = Prepared(
+    update(schema.photos)
+    .where(schema.photos.c.case_id == bindparam("name"))
+    .values({name: bindparam(f"p_{name}") for name in ("state", "data", "digest", "description")})
+)
 MAX_URI = 1_600  # bytes; with the longest name of a case it still fits an index: a longer one goes without its photo
 
 
@@ -35,8 +40,7 @@ def want_photo(connection: Connection, after: Case, now: float, deadline: float)
 
 def erase_photos(connection: Connection, name: str) -> None:
     """Forget the photos of a case that is over (R15), and stop waiting for them."""
-    erased = {"state": "erased", "data": None, "digest": "", "description": ""}
-    connection.execute(update(schema.photos).where(schema.photos.c.case_id == name).values(erased))
+    _ERASE.one(connection, {"name": name, "p_state": "erased", "p_data": None, "p_digest": "", "p_description": ""})
 
 
 def wanted_photos(connection: Connection) -> list[tuple[str, str, float]]:

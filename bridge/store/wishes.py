@@ -6,7 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, or_, select, true, update
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    case,
+    false,
+    literal_column,
+    null,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from bridge.core import content as contents
 from bridge.core.case import Case
@@ -38,6 +50,28 @@ _NEXT_PLAN = Prepared(
 )
 _DECISION = ("case_id", "plan", "revision", "target", "channel", "allowed", "reason", "rule", "detail", "words", "at")
 _DECIDED = Prepared(schema.decisions.insert().values({name: bindparam(name) for name in _DECISION}))
+# Words as SQL writes them: a statement that is made once has no values of its own.
+_REFUSED: Any = literal_column(f"'{Desired.REFUSED.value}'")
+_SHOWN: Any = literal_column(f"'{Applied.SHOWN.value}'")
+_NONE: Any = literal_column(f"'{Applied.NONE.value}'")
+_EMPTY: Any = literal_column("''")
+_WAS_REFUSED = _p.desired == _REFUSED
+_TOLD = case((_WAS_REFUSED, _p.applied_content), else_=_EMPTY)
+_GROUPS = Prepared(
+    select(_p.kind, _p.channel, _p.language, _WAS_REFUSED, _TOLD)
+    .where(_p.case_id == bindparam("name"))
+    .distinct()
+    .order_by(_WAS_REFUSED)  # an ending makes of a refused posting one that is not: those come last
+)
+_NEW_CONTENT, _NEW_TARGET = (
+    Prepared(
+        lambda dialect, table=table, names=names: (
+            insert(dialect, table).values({name: bindparam(name) for name in names}).on_conflict_do_nothing()
+        )
+    )
+    for table, names in ((schema.contents, ("id", "case_id", "body")), (schema.targets, ("id", "name", "body")))
+)
+FEW = 4  # targets that are written without a look whether they are known
 _KNOWN_TARGETS = select(schema.targets.c.id).where(schema.targets.c.id.in_(bindparam("ids", expanding=True)))
 
 
@@ -75,7 +109,7 @@ def apply_wishes(
     if shown:
         rows = [_row(after, wish, adapters, now, photo_deadline) for wish in shown]
         rows.sort(key=_by_id)  # who locks rows does so in one order, or two would wait for each other
-        connection.execute(_upsert(connection.dialect.name), rows)
+        _UPSERT.run(connection, rows)
     refused = [
         {"p_id": wish.posting, "p_reason": wish.reason, "p_revision": after.revision}
         for wish in plan.wishes
@@ -114,20 +148,35 @@ def _row(
         "applied": Applied.NONE.value,
         "due": photo_deadline if wish.waits_for_photo else now,
         "priority": NORMAL,
+        **_UNTOUCHED,
     }
 
 
 _DESIRED = ("desired", "content", "revision", "photo", "ending", "reason", "desired_at", "language", "priority")
 
 
-@cache
+_ROW = (
+    *("id", "case_id", "target", "target_row", "channel", "adapter", "kind", "language", "desired", "content"),
+    *("revision", "photo", "ending", "reason", "desired_at", "applied", "due", "priority"),
+)
+_UNTOUCHED: Mapping[str, Any] = {  # what a new posting holds beside its row
+    **dict.fromkeys(("applied_content", "applied_photo", "error", "doing", "doing_content"), ""),
+    **dict.fromkeys(("applied_revision", "blind", "looks", "attempts"), 0),
+    **dict.fromkeys(("applied_ending", "carried", "stale", "held", "doing_ending"), False),
+    **dict.fromkeys(("shown_until", "applied_at", "verified_at", "doing_since"), 0.0),
+}
+
+
 def _upsert(dialect: str) -> Any:
-    statement = insert(dialect, schema.postings)
+    statement = insert(dialect, schema.postings).values({name: bindparam(name) for name in (*_ROW, *_UNTOUCHED)})
     new = statement.excluded
     changes: dict[str, Any] = {name: new[name] for name in _DESIRED}
     changes["due"] = case((schema.postings.c.claim.is_(None), new.due), else_=schema.postings.c.due)
     kept_off = schema.postings.c.held
     return statement.on_conflict_do_update(index_elements=["id"], set_=changes, where=kept_off.is_(False))
+
+
+_UPSERT = Prepared(_upsert)
 
 
 def _due_now(now: float) -> Any:
@@ -173,14 +222,9 @@ def held_targets(connection: Connection, name: str) -> frozenset[str]:
 
 def groups(connection: Connection, name: str) -> list[Group]:
     """Find the kinds, channels and languages of a case's postings, and what the refused ones were told."""
-    t = schema.postings.c
-    refused = t.desired == Desired.REFUSED.value
-    told = case((refused, t.applied_content), else_="")
-    asked = select(t.kind, t.channel, t.language, refused, told).where(t.case_id == name).distinct()
-    asked = asked.order_by(refused)  # an ending makes of a refused posting one that is not: those come last
     return [
         Group(Kind(kind), channel, language, bool(is_refused), _told(connection, content), content)
-        for kind, channel, language, is_refused, content in connection.execute(asked).all()
+        for kind, channel, language, is_refused, content in map(tuple, _GROUPS.one(connection, {"name": name}))
     ]
 
 
@@ -198,62 +242,73 @@ def lock_postings(connection: Connection, name: str) -> None:
 def apply_endings(connection: Connection, after: Case, wishes: Iterable[GroupWish], now: float) -> None:
     """Write an ending to all postings of a case, whole groups at a time: it must not wait for a list of 100,000."""
     for wish in wishes:
-        t = schema.postings.c
-        mine = and_(
-            t.case_id == after.id,
-            t.kind == wish.group.kind.value,
-            t.channel == wish.group.channel,
-            t.language == wish.group.language,
-            _same_refusal(wish.group),
-        )
-        untouched = and_(t.claim.is_(None), t.carried.is_(False), t.applied == Applied.NONE.value)
-        values: dict[str, Any] = {
-            "desired": Desired.GONE.value,
-            "content": "",
-            "photo": "",
-            "ending": False,
-            "revision": after.revision,
-            "reason": after.standing.value,
-            "desired_at": now,
-            "priority": URGENT,
-        }
-        if wish.forget:
-            values["carried"] = False
-        if wish.group.kind is Kind.POST:
-            # What an operator or a rule took off a page is not brought back by the outcome.
-            mine = and_(mine, t.held.is_(False), t.desired != Desired.REFUSED.value)
+        name = contents.content_id(wish.content) if wish.content else ""
         if wish.content:
-            name = contents.content_id(wish.content)
             _keep_contents(connection, after.id, [(name, wish.content)])
-            values |= {"desired": Desired.SHOWN.value, "content": name, "ending": True}
-        if wish.spare_sent:
-            # What is still on its way must not be tried again when it fails, nor bring a photo.
-            mine = and_(mine, or_(t.applied != "shown", t.applied_photo != "", t.photo != ""))
-        # What was never sent is cancelled here and now, and a mail is not taken back; the rest is due at once.
-        final = true() if wish.group.kind is Kind.MESSAGE and not wish.content else untouched
-        due = case((and_(t.claim.is_(None), final), None), (t.claim.is_(None), now), else_=t.due)
-        connection.execute(update(schema.postings).where(mine).values(values).values(due=due))
+        row = {
+            "p_case": after.id,
+            "p_kind": wish.group.kind.value,
+            "p_channel": wish.group.channel,
+            "p_language": wish.group.language,
+            "p_told": wish.group.told_id,
+            "p_desired": (Desired.SHOWN if wish.content else Desired.GONE).value,
+            "p_content": name,
+            "p_photo": "",
+            "p_ending": wish.content is not None,
+            "p_revision": after.revision,
+            "p_reason": after.standing.value,
+            "p_at": now,
+            "p_due": now,
+            "p_priority": URGENT,
+        }
+        _ending(wish.group.kind, wish.group.refused, wish.content is not None, wish.forget, wish.spare_sent).one(
+            connection, row
+        )
 
 
-def _same_refusal(group: Group) -> Any:
-    refused = _p.desired == Desired.REFUSED.value
-    return and_(refused, _p.applied_content == group.told_id) if group.refused else ~refused
+@cache
+def _ending(kind: Kind, refused: bool, told: bool, forget: bool, spare_sent: bool) -> Prepared:
+    """Make the statement that writes an ending to a group of one sort; an ending must not wait for it to be made."""
+    was_refused = _p.desired == _REFUSED
+    mine = [
+        _p.case_id == bindparam("p_case"),
+        _p.kind == bindparam("p_kind"),
+        _p.channel == bindparam("p_channel"),
+        _p.language == bindparam("p_language"),
+        and_(was_refused, _p.applied_content == bindparam("p_told")) if refused else ~was_refused,
+    ]
+    if kind is Kind.POST:
+        # What an operator or a rule took off a page is not brought back by the outcome.
+        mine += [_p.held.is_(False), ~was_refused]
+    if spare_sent:
+        # What is still on its way must not be tried again when it fails, nor bring a photo.
+        mine.append(or_(_p.applied != _SHOWN, _p.applied_photo != _EMPTY, _p.photo != _EMPTY))
+    written = ("desired", "content", "photo", "ending", "revision", "reason", "priority")
+    values: dict[str, Any] = {name: bindparam(f"p_{name}") for name in written}
+    values["desired_at"] = bindparam("p_at")
+    if forget:
+        values["carried"] = false()
+    # What was never sent is cancelled here and now, and a mail is not taken back; the rest is due at once.
+    untouched = and_(_p.carried.is_(False), _p.applied == _NONE)
+    final = true() if kind is Kind.MESSAGE and not told else untouched
+    due = case((_p.claim.is_not(None), _p.due), (final, null()), else_=bindparam("p_due", type_=_p.due.type))
+    return Prepared(update(schema.postings).where(*mine).values(values).values(due=due))
 
 
 def _keep_contents(connection: Connection, name: str, made: Iterable[tuple[str, Content]]) -> None:
     rows = [{"id": key, "case_id": name, "body": contents.dump(content)} for key, content in made]
-    if rows:
-        connection.execute(insert_new(connection, schema.contents), rows)
+    _NEW_CONTENT.run(connection, rows)
 
 
 def _keep_targets(connection: Connection, wanted: Sequence[Target]) -> None:
     if not wanted:
         return
-    known = set(connection.scalars(_KNOWN_TARGETS, {"ids": [target.digest for target in wanted]}))
+    known: set[str] = set()
+    if len(wanted) > FEW:
+        known = set(connection.scalars(_KNOWN_TARGETS, {"ids": [target.digest for target in wanted]}))
     new = (target for target in wanted if target.digest not in known)
     rows = [{"id": target.digest, "name": target.id, "body": target.model_dump_json()} for target in new]
-    if rows:
-        connection.execute(insert_new(connection, schema.targets), rows)
+    _NEW_TARGET.run(connection, rows)
 
 
 def unfinished_plans(connection: Connection) -> Sequence[str]:
