@@ -7,13 +7,13 @@ published is *unknown*, not *not published*.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, exists, literal, select, union_all, update
+from sqlalchemy import Connection, and_, bindparam, case, exists, literal_column, select, union_all, update
 
 from bridge.core import content as contents
 from bridge.core.content import Content, Photo
@@ -30,7 +30,7 @@ from bridge.core.posting import (
 from bridge.core.retry import Done, Timing, after, due_for_renewal
 from bridge.core.target import Target
 from bridge.store import cases, schema
-from bridge.store.database import Database, to_json
+from bridge.store.database import Database, Prepared, to_json
 from bridge.store.rows import (
     CLAIM,
     JOURNAL,
@@ -57,6 +57,7 @@ _postings = schema.postings
 _t = _postings.c
 
 # Made once: to put a statement together takes longer than to run it.
+_CONTENT = Prepared(select(schema.contents.c.body).where(schema.contents.c.id == bindparam("name")))
 _TARGET = select(schema.targets.c.body).where(schema.targets.c.id == bindparam("name"))
 _READ = select(*WORK, *STATE)
 _SAME = _READ.where(_t.id.in_(bindparam("ids", expanding=True))).order_by(_t.id).with_for_update()
@@ -110,7 +111,8 @@ class WorkStore:
         self._tell = tell
         self._random = random
         self._traced = traced
-        self._waiting = _waiting(adapters)
+        self._names = list(adapters)
+        self._waiting = _waiting(len(adapters))
         self._contents: dict[str, Content] = {}
         self._targets: dict[str, Target] = {}
         self._crowded: set[str] = set()  # adapters where targets with many postings stand in the way of others
@@ -141,9 +143,7 @@ class WorkStore:
             self._record(connection, finished, now)
         work: list[Work] = []
         more = False
-        waiting = (
-            {(name, priority) for name, priority in connection.execute(self._waiting, {"now": now})} if slots else ()
-        )
+        waiting = self._look(connection, now) if slots else ()
         for offer in slots:
             mine, passed = self._claim(connection, offer, waiting, now)
             work += mine
@@ -153,6 +153,12 @@ class WorkStore:
             work = _in_traces(connection, work) if self._traced else work
         sendable: dict[str, Content] = {}
         return Turn([self._equip(connection, one, now, sendable) for one in work], more)
+
+    def _look(self, connection: Connection, now: float) -> set[tuple[str, int]]:
+        """Ask in one go at which adapters, and how urgently, anything is due: on an idle bridge nothing is."""
+        named = {f"adapter{number}": name for number, name in enumerate(self._names)}
+        found = self._waiting.one(connection, {"now": now, **named})
+        return {(self._names[number], priority) for number, priority in map(tuple, found)}
 
     def _claim(
         self, connection: Connection, offer: Slots, waiting: Container[tuple[str, int]], now: float
@@ -308,7 +314,7 @@ class WorkStore:
 
     def _content(self, connection: Connection, name: str) -> Content:
         if name not in self._contents:
-            body = connection.scalar(select(schema.contents.c.body).where(schema.contents.c.id == name))
+            body = _CONTENT.one(connection, {"name": name}).scalar()
             _remember(self._contents, name, contents.load(body or ""))
         return self._contents[name]
 
@@ -337,16 +343,22 @@ def _in_traces(connection: Connection, work: Sequence[Work]) -> list[Work]:
     return [replace(one, posting=replace(one.posting, trace=traces.get(one.posting.case))) for one in work]
 
 
-def _waiting(adapters: Iterable[str]) -> Any:
-    """Ask in one go at which adapters, and how urgently, anything is due: on an idle bridge nothing is."""
+def _waiting(adapters: int) -> Prepared:
+    """Make the question at which adapters (by their numbers), and how urgently, anything is due."""
     due = _t.due <= bindparam("now")
-    return union_all(
-        *(
-            select(literal(name), literal(priority)).where(
-                exists().where(_t.adapter == name, _t.priority == priority, due)
+    return Prepared(
+        union_all(
+            *(
+                select(literal_column(str(number)), literal_column(str(priority))).where(
+                    exists().where(
+                        _t.adapter == bindparam(f"adapter{number}"),
+                        _t.priority == literal_column(str(priority)),
+                        due,
+                    )
+                )
+                for number in range(adapters)
+                for priority in (URGENT, NORMAL, LATER)
             )
-            for name in adapters
-            for priority in (URGENT, NORMAL, LATER)
         )
     )
 
