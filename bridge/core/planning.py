@@ -36,6 +36,9 @@ class Existing:
     in_flight: bool
     held: bool  # an operator took it away
     photo: str = ""
+    applied_content: str = ""
+    applied_revision: int = 0
+    applied_ending: bool = False
 
     @property
     def touched(self) -> bool:
@@ -234,6 +237,10 @@ class _Desk:
         heard = before is not None and before.desired is Desired.SHOWN and before.revision >= self._case.worded
         if heard and touched and can.kind is Kind.MESSAGE:
             return decision, None  # a photo that came late, or a longer validity, is no news of the case
+        if before and can.kind is Kind.MESSAGE and self._was_told(before):
+            # It was forbidden for a while and no longer is; who has this very alert is not mailed again.
+            told = (before.applied_content, before.applied_photo)
+            return decision, Wish(name, target, Desired.SHOWN, *told, decision.rule, language=info.language)
         follow_up = touched and before is not None and before.carried and can.kind is Kind.MESSAGE
         pictured = self._judge.with_photo(target, info)[1] and not follow_up
         photo = self._photo.ready if pictured else None
@@ -246,6 +253,11 @@ class _Desk:
             return decision, None  # the same words and picture: a longer validity is no correction
         wish = Wish(name, target, Desired.SHOWN, made[0], made[1], decision.rule, waits, info.language)
         return decision, wish
+
+    def _was_told(self, before: Existing) -> bool:
+        """Whether a target that was refused since has the case as it is said now."""
+        there = before.applied is Applied.SHOWN and not before.applied_ending
+        return before.desired is Desired.REFUSED and there and before.applied_revision >= self._case.worded
 
     def _content(
         self, target: Target, can: Capabilities, info: Info, photo: Photo | None, *, updated: bool

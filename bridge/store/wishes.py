@@ -38,6 +38,7 @@ _p, _c = schema.postings.c, schema.cases.c
 _EXISTING = select(
     *(_p.id, _p.desired, _p.content, _p.revision, _p.reason),
     *(_p.applied, _p.applied_photo, _p.carried, _p.claim, _p.held, _p.photo),
+    *(_p.applied_content, _p.applied_revision, _p.applied_ending),
 ).where(_p.case_id == bindparam("name"))
 _EXISTING_OF = _EXISTING.where(_p.id.in_(bindparam("ids", expanding=True)))
 _LOCKED = select(_p.id).where(_p.case_id == bindparam("name")).order_by(_p.id).with_for_update()
@@ -82,10 +83,21 @@ def existing_postings(connection: Connection, name: str, ids: Sequence[str] | No
 
 
 def _existing(row: Any) -> Existing:
-    _, desired, content, revision, reason, applied, applied_photo, carried, claim, held, photo = row
-    in_flight = claim is not None
-    there = Applied(applied)
-    return Existing(Desired(desired), content, revision, reason, there, applied_photo, carried, in_flight, held, photo)
+    return Existing(
+        desired=Desired(row.desired),
+        content=row.content,
+        revision=row.revision,
+        reason=row.reason,
+        applied=Applied(row.applied),
+        applied_photo=row.applied_photo,
+        carried=row.carried,
+        in_flight=row.claim is not None,
+        held=row.held,
+        photo=row.photo,
+        applied_content=row.applied_content,
+        applied_revision=row.applied_revision,
+        applied_ending=row.applied_ending,
+    )
 
 
 def start_anew(connection: Connection, name: str) -> None:

@@ -321,6 +321,25 @@ async def test_replan_sends_nobody_the_same_message_again(database: Database) ->
         assert spine.mail.inbox("m") == ["opened"]
 
 
+async def test_what_was_forbidden_for_a_while_is_not_mailed_again(database: Database) -> None:
+    """Rules that forbid a channel and then allow it again: nobody gets twice what they have, all hear how it ends."""
+    async with Spine(database, [mail("m")]) as spine:
+        spine.start()
+        await spine.opened()
+        await spine.settled()
+        allowed = spine.policy
+        for number, rules in (("2", ()), ("3", allowed.rules)):
+            spine.policy = replace(allowed, digest=number, rules=rules)
+            assert await spine.intake.replan() == 1
+            await spine.settled()
+        assert spine.mail.inbox("m") == ["opened"]
+        await spine.updated(text="Leeftijd 46")
+        await spine.settled()
+        await spine.ended()
+        await spine.settled()
+        assert spine.mail.inbox("m") == ["opened", "updated", "ended"]
+
+
 @pytest.mark.parametrize(
     "odd",
     [
