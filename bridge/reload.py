@@ -56,6 +56,7 @@ class Reloader:
         self._on_change = list(on_change)
         self._poll = poll
         self._hung_up = asyncio.Event()
+        self._reading = asyncio.Lock()
         self._answered: int | None = None  # the latest wish that was done
         self._said = False
         self._since = time.time()
@@ -83,16 +84,22 @@ class Reloader:
         self._hung_up.set()
 
     async def run(self) -> None:
-        """Look for wishes, and answer them, for ever. A store that is away is waited for; SIGHUP needs none."""
+        """Hear SIGHUP and look for wishes, side by side, for ever: a store that is silent holds up no SIGHUP."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._hear())
+            group.create_task(self._look())
+
+    async def _hear(self) -> None:
         while True:
-            if self._hung_up.is_set():
-                self._hung_up.clear()
-                await self._take_over()
+            await self._hung_up.wait()
+            self._hung_up.clear()
+            await self._take_over()
+
+    async def _look(self) -> None:
+        while True:
             with suppress(StoreUnavailable):
                 await self._answer()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._poll):
-                    await self._hung_up.wait()
+            await asyncio.sleep(self._poll)
 
     async def _answer(self) -> None:
         """Do what was wished since the last look, and say what decides here, if that is news."""
@@ -103,11 +110,19 @@ class Reloader:
                 await self._take_over()
             self._answered, self._said = number, False
         if not self._said:
-            await self._say(number)
-            self._said = True
+            self._said = True  # before it is said: what changes meanwhile is news again
+            try:
+                await self._say(number)
+            except StoreUnavailable:
+                self._said = False
+                raise
 
     async def _take_over(self) -> None:
-        """Read what stands on disk, beside the loop; endings do not wait for it."""
+        """Read what stands on disk, beside the loop; endings do not wait for it. One at a time: the latest decides."""
+        async with self._reading:
+            await self._read_anew()
+
+    async def _read_anew(self) -> None:
         try:
             found, notes = await asyncio.to_thread(self._read)
         except InvalidInput as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.e2e.bench import Bench, event, open_bench, text_of
 from tests.e2e.process import until
 
 CASE = "2026112200042"
+PAGE = "104857600"
 NO_PAGES = {
     "name": "geen-pagina-vandaag",
     "effect": "deny",
@@ -48,7 +50,7 @@ async def test_open_cases_are_decided_anew(alone: Bench) -> None:
     await alone.start()
     await alone.run("send", "-", stdin=event(CASE, "opened"))
     await alone.until_settled(CASE)
-    assert alone.graph.posts("104857600")
+    assert alone.graph.posts(PAGE)
 
     write_rules(alone, NO_PAGES)
     first = templates / "_message.txt.j2"
@@ -58,14 +60,14 @@ async def test_open_cases_are_decided_anew(alone: Bench) -> None:
     alone.write()
     told = await alone.run("reload")
     assert "took over: 5 targets, " in told.out
-    await until(lambda: not alone.graph.posts("104857600"), "the page is empty")
+    await until(lambda: not alone.graph.posts(PAGE), "the page is empty")
     await until(lambda: "nieuw@example.nl" in alone.received(), "the new reader has it")
     found = await alone.until_settled(CASE)
     assert set(alone.received().values()) == {1}
     assert "Een nieuwe voet." in text_of(alone.mailboxes()["nieuw@example.nl"][0])
     assert list(alone.boards.everything()) == ["bord-0"]
     reasons = {one["target"]: one["reason"] for one in found["postings"]}
-    assert reasons["fb-104857600"] == "de pagina is vandaag van een ander"
+    assert reasons[f"fb-{PAGE}"] == "de pagina is vandaag van een ander"
     assert rules.exists()
 
 
@@ -121,6 +123,30 @@ async def test_hang_up(alone: Bench) -> None:
     await bridge.stop()
 
 
+async def test_under_load(bench: Bench) -> None:
+    """SIGHUP and two commands at once amid 40 cases: the last rules decide, nobody is mailed twice, all goes dark."""
+    bench.add(boards=3, mails=2, pages=1)
+    write_rules(bench)
+    bridge = await bench.start()
+    cases = [f"20261122{number:05}" for number in range(40)]
+    for number, case in enumerate(cases):
+        await bench.publish(event(case, "opened"))
+        if number % 8 == 0:
+            write_rules(bench, *[NO_PAGES] * (number % 16 == 0))
+            bridge.signal(signal.SIGHUP)
+    write_rules(bench, NO_PAGES)
+    told = await asyncio.gather(*(bench.run("reload", cold=True) for _ in range(2)))
+    assert all("took over: 6 targets, " in one.out for one in told)
+    await until(lambda: not bench.graph.posts(PAGE), "the page is empty")
+    for case in cases:
+        await bench.until_settled(case)
+    assert not bench.graph.posts(PAGE)
+    assert [len(bench.boards.shown(f"bord-{number}")) for number in range(3)] == [len(cases)] * 3
+    assert bench.received() == {f"lezer{number}@example.nl": len(cases) for number in range(2)}
+    await bench.publish(*(event(case, "ended") for case in cases))
+    await until(lambda: not bench.lit(), "all boards are dark")
+
+
 async def test_what_waits_for_a_restart_is_said(alone: Bench) -> None:
     """Of bridge.yaml a reload takes over where files are; whatever else changed in it is named, without its value."""
     alone.add(boards=1)
@@ -156,7 +182,7 @@ async def test_every_process_answers(tmp_path: Path, amqp_url: str, postgres_url
         assert len(told["processes"]) == 3
         assert len({one["digest"] for one in told["processes"]}) == 1
         await until(lambda: bench.lit() == 40, "all boards are lit")
-        await until(lambda: not bench.graph.posts("104857600"), "the page is empty")
+        await until(lambda: not bench.graph.posts(PAGE), "the page is empty")
         bench.bridges[0].signal(signal.SIGSTOP)
         silent = await bench.run("reload", "--wait", "2", code=1)
         assert "has not answered within 2 s" in silent.err
