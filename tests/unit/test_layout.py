@@ -227,6 +227,14 @@ def test_the_own_font_has_what_dutch_is_written_with() -> None:
             "STARTFONT 2.1\nFONTBOUNDINGBOX 5 1 0 0\nCHARS 1\nSTARTCHAR a\nENCODING 97\nDWIDTH 0 0\nBITMAP\n00\nENDCHAR\nENDFONT",
             "DWIDTH 0; allowed: 1 to 256",
         ),
+        (
+            "STARTFONT 2.1\nFONTBOUNDINGBOX 8 1 0 0\nCHARS 1\nSTARTCHAR a\nENCODING 97\nDWIDTH 4 0\nBITMAP\nFF\nENDCHAR\nENDFONT",
+            "line 9: the character has light outside its own cell",
+        ),
+        (
+            "STARTFONT 2.1\nFONTBOUNDINGBOX 8 1 0 0\nCHARS 1\nSTARTCHAR a\nENCODING 97\nBBX 8 1 0 20\nBITMAP\nFF\nENDCHAR\nENDFONT",
+            "light outside its own cell",
+        ),
     ],
 )
 def test_a_broken_font_is_refused_with_its_line(broken: str, why: str) -> None:
