@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
 from traceback import walk_tb
 
 import structlog
-from jinja2 import FunctionLoader, StrictUndefined, Template, TemplateError, TemplateSyntaxError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import TemplateError, TemplateSyntaxError
 from markupsafe import escape
 
 from bridge.core.alert import Category, Outcome
 from bridge.core.content import MARKS, Phase, Words, one_line
 from bridge.core.errors import InvalidInput
+from bridge.sandbox import SUFFIX, Sandbox, TooMuch
 
 FALLBACK = "nl"
-SUFFIX = ".j2"
 _MESSAGE = re.compile(r"([a-z]{2,3})/([A-Za-z0-9][A-Za-z0-9._-]*)/(opened|updated|ended)\.(txt|html)\.j2")
 
 # What an expression in a template can raise; nothing else is the template's fault.
@@ -34,6 +33,7 @@ _FAULTS = (
     AttributeError,
     LookupError,
     MemoryError,
+    NameError,  # a number that is infinite; Jinja writes it down as a name
     RuntimeError,
     TypeError,
     ValueError,
@@ -52,7 +52,8 @@ class Templates:
     def __init__(self, directory: Path) -> None:
         self._sources = _read(directory)
         self.digest = _digest(self._sources)
-        self._compiled = _compile(self._sources)
+        self._sandbox = Sandbox(self._sources)
+        _compile(self._sandbox, self._sources)
 
     def render(self, channel: str, words: Words) -> tuple[str, str]:
         """Give the message as plain text and as HTML (empty when there is no HTML template).
@@ -80,7 +81,7 @@ class Templates:
     def check(self) -> list[str]:
         """Render everything with every combination of words, and say each problem in one line."""
         problems = dict.fromkeys(self._misplaced())
-        for name in sorted(self._compiled):
+        for name in sorted(self._sources):
             if match := _MESSAGE.fullmatch(name):
                 problems |= dict.fromkeys(self._faults_of(name, Phase(match[3])))
         return list(problems)
@@ -89,7 +90,7 @@ class Templates:
         """Name the message's template, without its form."""
         names = [f"{language}/{channel}/{words.phase}" for language in (words.language, FALLBACK)]
         for name in names:
-            if f"{name}.txt{SUFFIX}" in self._compiled:
+            if f"{name}.txt{SUFFIX}" in self._sources:
                 return name
         raise InvalidInput(f"templates: {names[-1]}.txt{SUFFIX} is missing")
 
@@ -102,11 +103,11 @@ class Templates:
 
     def _html(self, name: str, words: Words) -> str:
         file = f"{name}.html{SUFFIX}"
-        return self._run(file, words).strip() if file in self._compiled else ""
+        return self._run(file, words).strip() if file in self._sources else ""
 
     def _run(self, file: str, words: Words) -> str:
         try:
-            return self._compiled[file].render(_variables(words))
+            return self._sandbox.run(file, _variables(words))
         except _FAULTS as error:
             # Its own message may quote the alert, which belongs in no log (I6).
             raise InvalidInput(f"templates: {file}: {_place(error, file)}{type(error).__name__}") from error
@@ -114,7 +115,7 @@ class Templates:
     def _misplaced(self) -> Iterator[str]:
         """Find files that nothing uses, and messages that have no text."""
         places = set()
-        for name in sorted(self._compiled):
+        for name in sorted(self._sources):
             if match := _MESSAGE.fullmatch(name):
                 places |= {(match[1], match[2]), (FALLBACK, match[2])}
             elif not name.rpartition("/")[2].startswith("_"):
@@ -123,7 +124,7 @@ class Templates:
             yield f"templates: there is no {FALLBACK}/<channel>/<phase>.txt{SUFFIX}"
         for (language, channel), phase in product(sorted(places), Phase):
             file = f"{language}/{channel}/{phase}.txt{SUFFIX}"
-            if file not in self._compiled:
+            if file not in self._sources:
                 yield f"templates: {file} is missing"
 
     def _faults_of(self, file: str, phase: Phase) -> Iterator[str]:
@@ -133,6 +134,8 @@ class Templates:
                 message = self._run(file, words)
             except InvalidInput as problem:
                 yield f"{problem}: {one_line(str(problem.__cause__))[:200]}"
+                if isinstance(problem.__cause__, TooMuch):
+                    return  # once is enough of that
                 continue
             if html and _SAMPLE_TAG in message:
                 yield f"templates: {file}, line {self._line(file, 'safe')}: lets words through unescaped"
@@ -169,28 +172,18 @@ def _digest(sources: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
-def _compile(sources: Mapping[str, str]) -> dict[str, Template]:
-    def load(name: str) -> tuple[str, str, None] | None:
-        return (sources[name], name, None) if name in sources else None
-
-    environment = ImmutableSandboxedEnvironment(
-        loader=FunctionLoader(load),
-        autoescape=lambda name: name is not None and name.endswith(f".html{SUFFIX}"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-        cache_size=-1,
-    )
-    compiled, problems = {}, []
-    for name in sources:
+def _compile(sandbox: Sandbox, names: Iterable[str]) -> None:
+    """Compile all; the sandbox keeps them."""
+    problems = []
+    for name in names:
         try:
-            compiled[name] = environment.get_template(name)
+            sandbox.get_template(name)
         except TemplateSyntaxError as error:
             problems.append(f"templates: {name}, line {error.lineno}: {one_line(str(error.message))}")
+        except (SyntaxError, *_FAULTS) as error:  # what Jinja lets pass and Python does not: too deep, too long
+            problems.append(f"templates: {name}: cannot be compiled: {one_line(str(error))[:200]}")
     if problems:
         raise InvalidInput(*problems)
-    return compiled
 
 
 def _variables(words: Words) -> dict[str, object]:

@@ -102,12 +102,12 @@ class _Reader:
         [descent] = self._numbers(head, "FONT_DESCENT", 1, [-box[3]])
         if not 1 <= ascent + descent <= MAX_SIDE:
             self._bad(f"a line of {ascent + descent} pixels; allowed: 1 to {MAX_SIDE}")
-        glyphs = dict(self._glyphs(box))
+        glyphs = dict(self._glyphs(box, ascent, descent))
         if " " not in glyphs:
             self._bad("the space (ENCODING 32) is missing")
         return Font(ascent, ascent + descent, glyphs, digest)
 
-    def _glyphs(self, box: list[int]) -> Iterator[tuple[str, Glyph]]:
+    def _glyphs(self, box: list[int], ascent: int, descent: int) -> Iterator[tuple[str, Glyph]]:
         count = 0
         while (words := self._next())[:1] != ["ENDFONT"]:
             if words[:1] != ["STARTCHAR"]:
@@ -122,8 +122,24 @@ class _Reader:
             if not 0 < advance <= MAX_SIDE:
                 self._bad(f"DWIDTH {advance}; allowed: 1 to {MAX_SIDE}")
             glyph = Glyph(advance, width, self._rows(width, height), left, bottom)
+            self._fits(glyph, ascent, descent)
             if 0 <= code <= 0x10FFFF and not 0xD800 <= code < 0xE000:  # others have no character
                 yield chr(code), glyph
+
+    def _fits(self, glyph: Glyph, ascent: int, descent: int) -> None:
+        """Refuse light outside a character's own cell: at the edge of a board it would be cut unseen."""
+        lit = [(down, row) for down, row in enumerate(glyph.rows) if row]
+        if not lit:
+            return
+        every = 0
+        for _, row in lit:
+            every |= row
+        first = glyph.width - every.bit_length()
+        last = glyph.width - (every & -every).bit_length()
+        top = ascent - glyph.bottom - len(glyph.rows)
+        inside = glyph.left + first >= 0 and glyph.left + last < glyph.advance
+        if not inside or top + lit[0][0] < 0 or top + lit[-1][0] >= ascent + descent:
+            self._bad("the character has light outside its own cell (DWIDTH, FONT_ASCENT, FONT_DESCENT)")
 
     def _rows(self, width: int, height: int) -> tuple[int, ...]:
         if not (0 <= width <= MAX_SIDE and 0 <= height <= MAX_SIDE):

@@ -206,8 +206,13 @@ def _beginning(words: Sequence[str], whole: Callable[[Sequence[str]], Pages]) ->
     return " ".join(words[:few])
 
 
+EMOJI = "\ufe0f"  # makes a wide picture of the narrow character before it
+
+
 @lru_cache(maxsize=4096)
 def _cells(char: str) -> int:
+    if char == EMOJI:
+        return 1
     return 0 if category(char) in ("Mn", "Me") else max(1, cell_len(char))
 
 

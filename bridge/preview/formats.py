@@ -16,6 +16,7 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.text import Text
 
+from bridge.core import rule_words
 from bridge.core.content import PHOTO_PLACEHOLDER, one_line
 from bridge.core.target import Sign, Target
 from bridge.preview import picture
@@ -44,6 +45,7 @@ def as_html(preview: Preview) -> str:
         case=preview.foresight.case,
         alert=preview.foresight.alert,
         headline=headline(preview),
+        category=rule_words.category(preview.foresight.alert.category.value, preview.language),
         boards=[view for view in preview.views if view.sign],
         messages=list(_messages(preview)),
         picture=drawn,
@@ -168,6 +170,8 @@ def _shorten(console: Console, preview: Preview, words: dict[str, str]) -> None:
     console.print(Text(said, style="bold yellow"))
     for one in preview.shortenings:
         console.print(Text(clean(f"  {named(one.targets, words)} · {size(one.sign, words)}: {one.reason}")))
+        if one.beginning:
+            console.print(Text(clean(f"    {words['fits_to']} {one.beginning}"), style="dim"))
     if preview.reach:
         console.print(Text(words["reach"].format(over=len(preview.text) - len(preview.reach))))
         console.print(Text(clean(f"  {preview.reach}")))

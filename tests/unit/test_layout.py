@@ -184,6 +184,7 @@ def test_accents_of_their_own_and_wide_characters_count_as_they_are_seen() -> No
     """A combining accent takes no cell of its own, a wide character takes two; neither is torn or changed."""
     decomposed = "Zoe\u0308 bel"
     assert lay_out(decomposed, Sign(columns=7, rows=1)) == ((decomposed,),)
+    assert [Sign().face.measure(text) for text in ("❤", "❤\ufe0f", "1\ufe0f\u20e3", "🐈")] == [1, 2, 2, 2]
     with pytest.raises(DoesNotFit, match="has 4 characters, a line has 3"):
         lay_out("日本", Sign(columns=3))
 
@@ -226,6 +227,14 @@ def test_the_own_font_has_what_dutch_is_written_with() -> None:
         (
             "STARTFONT 2.1\nFONTBOUNDINGBOX 5 1 0 0\nCHARS 1\nSTARTCHAR a\nENCODING 97\nDWIDTH 0 0\nBITMAP\n00\nENDCHAR\nENDFONT",
             "DWIDTH 0; allowed: 1 to 256",
+        ),
+        (
+            "STARTFONT 2.1\nFONTBOUNDINGBOX 8 1 0 0\nCHARS 1\nSTARTCHAR a\nENCODING 97\nDWIDTH 4 0\nBITMAP\nFF\nENDCHAR\nENDFONT",
+            "line 9: the character has light outside its own cell",
+        ),
+        (
+            "STARTFONT 2.1\nFONTBOUNDINGBOX 8 1 0 0\nCHARS 1\nSTARTCHAR a\nENCODING 97\nBBX 8 1 0 20\nBITMAP\nFF\nENDCHAR\nENDFONT",
+            "light outside its own cell",
         ),
     ],
 )

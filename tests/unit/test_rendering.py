@@ -196,6 +196,11 @@ def test_plain_text_is_normalised(tmp_path: Path) -> None:
         "{% extends 'gone.j2' %}",
         "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
         "{{ range(10000000) }}",
+        "{% for one in range(99999) %}{% for other in range(99999) %}{% endfor %}{% endfor %}",
+        "{% macro m(n) %}{{ m(n + 1) if n < 40 }}{{ m(n + 1) if n < 40 }}{% endmacro %}{{ m(0) }}",
+        "{% for one in range(5000) %}{{ headline * 1000 }}{% endfor %}",
+        "{{ headline * 100000000 }}",
+        "{{ 9 ** (9 ** 9) }}",
         "   \n",
     ],
 )

@@ -6,6 +6,8 @@ import io
 import json
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import structlog
@@ -22,6 +24,7 @@ from bridge.rendering import Templates
 from bridge.settings import LogSettings
 from tests.fuzz.harness import promise, target
 from tests.fuzz.mutate import Shape
+from tests.fuzz.promises import readable
 
 TEMPLATES = Templates(PACKAGED / "templates")
 PLAIN = Words(
@@ -99,13 +102,37 @@ def templates(data: bytes) -> None:
     plain = replace(words, **{name: "x" if texts[name].strip() else texts[name] for name in FIELDS})
     for channel in ("email", "facebook", "outbox"):
         text, html = TEMPLATES.render(channel, words)
-        promise("49" in text or "{{" in text or "7*7" not in words.description, "words are no template")
         seen = "".join(text.split())
         promise("".join(words.description.split()) in seen, "a message says the whole description")
         if html:
             like = TEMPLATES.render(channel, plain)[1]
             ours, theirs = _shape(html), _shape(like)
             promise(ours == theirs, "words change no tag, attribute or link of a page")
+
+
+@target(
+    shape=Shape.TEXT,
+    seeds=[
+        "{% extends '_part.j2' %}{% block foot %}{{ super() }}{% endblock %}{% include '_part.j2' ignore missing %}",
+        "{% for a in range(9) %}{% for b in headline %}{{ (a * 9 ** 2) ~ b|upper }}{% endfor %}{% endfor %}",
+        "{% macro m(n) %}{{ m(n - 1) if n }}{{ headline[:n] * 3 }}{% endmacro %}{{ m(9) }}{# #}{{ x.__class__ }}",
+    ],
+    most=4_000,
+)
+def template_source(data: bytes) -> None:
+    """Whatever an administrator writes for a template: a message, or one line that names the file; never a hang."""
+    try:
+        source = data.decode()
+    except UnicodeDecodeError:
+        return
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "nl" / "email" / "opened.txt.j2"
+        path.parent.mkdir(parents=True)
+        path.write_text(source, "utf-8")
+        (Path(folder) / "_part.j2").write_text("{{ headline }}", "utf-8")
+        made = readable(lambda: Templates(Path(folder)))
+        told = readable(lambda: made.render("email", PLAIN)) if made else None
+    promise(told is None or told[0], "a message is not empty")
 
 
 def _shape(html: str) -> list[Any]:
