@@ -38,7 +38,8 @@ class Content:
     """What to show, whole. Boards show ``pages`` (lines of the original ``text``); posts and messages show ``text``.
 
     ``subject`` is the headline and stays the same for the whole thread. ``exercise`` is true for every status but
-    Actual. ``valid_until`` is when a board must clear itself if it hears nothing more.
+    Actual; ``mark`` is what a board then says first. ``valid_until`` is when a board must clear itself if it hears
+    nothing more. ``turns``: the contents of all cases of a board that holds one message, the most pressing first.
     """
 
     case: str
@@ -53,6 +54,13 @@ class Content:
     expires: float | None = None  # seconds since the epoch: the alert's own end
     photo: Photo | None = None
     valid_until: datetime | None = None
+    mark: str = ""
+    turns: tuple[Content, ...] = ()
+
+    @property
+    def each(self) -> tuple[Content, ...]:
+        """Give what is to be shown in turn: this alone, where there are no others."""
+        return self.turns or (self,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +165,7 @@ def board(case: Case, alert: Alert, info: Info, sign: Sign, photo: Photo | None,
         subject=one_line(info.headline)[:200],
         text=info.original_text,
         pages=lay_out(info.original_text, sign, MARKS[alert.status], reading),
+        mark=MARKS[alert.status],
         exercise=alert.status is not Status.ACTUAL,
         expires=case.expires.timestamp() if case.expires else None,
         photo=photo if sign.photo else None,
@@ -175,8 +184,10 @@ def content_id(content: Content) -> str:
 
 def dump(content: Content) -> str:
     """Write a content as JSON, without the photo's bytes and without the time of one delivery."""
-    fields = asdict(replace(content, photo=replace(content.photo, data=b"") if content.photo else None))
-    del fields["valid_until"]
+    fields = asdict(replace(content, photo=replace(content.photo, data=b"") if content.photo else None, turns=()))
+    del fields["valid_until"], fields["turns"]
+    if not fields["mark"]:
+        del fields["mark"]
     if fields["photo"]:
         del fields["photo"]["data"]
     return json.dumps(fields, separators=(",", ":"), sort_keys=True)

@@ -56,4 +56,11 @@ class PermanentError(AdapterError):
 
 
 class OutcomeUnknown(AdapterError):
-    """The request may or may not have taken effect: a timeout after sending, a 5xx of an API without idempotency."""
+    """The request may or may not have taken effect: a timeout after sending, a 5xx of an API without idempotency.
+
+    Or it was passed on to someone who is to confirm it. ``retry_after``: seconds, where it is known when to ask again.
+    """
+
+    def __init__(self, reason: str, *, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after

@@ -47,6 +47,7 @@ class Capabilities:
     photo: bool = False
     edits_photo: bool = True
     leased: bool = False  # what is shown clears itself at ``Content.valid_until``, so it is renewed
+    holds_one: bool = False  # one message at a time: the cases of a board take turns in it (``Content.turns``)
     max_concurrency: int = 16
     timeout: float = 10.0
 
@@ -69,15 +70,22 @@ class Posting:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Proof of a publication: the posting, and ``handle``, the adapter's own words to find it again (kept as JSON)."""
+    """Proof of a publication: the posting, and ``handle``, the adapter's own words to find it again (kept as JSON).
+
+    ``cases``: those that fitted, of a board that holds one message; ``None``: all that it was given.
+    """
 
     posting: Posting
     handle: Mapping[str, str] = field(default_factory=dict)
+    cases: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What is there now. ``revision`` and ``text`` are ``None`` where the channel cannot tell."""
+    """What is there now. ``revision`` and ``text`` are ``None`` where the channel cannot tell.
+
+    ``present``: what the receipt is for stands there. If not, ``text`` is what stands there instead; ``None``: nothing.
+    """
 
     present: bool
     revision: int | None = None

@@ -15,7 +15,7 @@ from bridge.core.content import Content, Phase, Photo
 from bridge.core.posting import Posting, Receipt, posting_id
 from bridge.core.target import Owner, OwnerKind, Target
 from bridge.simulators.graph import EVERYTHING, GraphSimulator
-from tests.contract.adapter_contract import OPENING, attempted
+from bridge.testing import OPENING, attempted
 
 PAGE, OTHER_PAGE = "104857600", "209715200"
 TOKEN, OTHER_TOKEN = "EAAB-page-token-7f3a", "EAAB-other-token-91bc"

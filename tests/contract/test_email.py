@@ -19,7 +19,7 @@ from bridge.core.errors import InvalidInput, OutcomeUnknown, PermanentError, Tra
 from bridge.core.ports import Adapter
 from bridge.core.posting import Posting, Receipt
 from bridge.simulators.smtp_sink import Break, Faults, SmtpSink
-from tests.contract.adapter_contract import AdapterContract
+from bridge.testing import AdapterContract
 from tests.contract.smtp_peers import (
     AiosmtpdPeer,
     SinkPeer,

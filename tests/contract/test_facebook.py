@@ -11,7 +11,7 @@ from bridge.adapters.facebook import Facebook
 from bridge.core.content import Photo
 from bridge.core.errors import AdapterError, OutcomeUnknown, PermanentError, TransientError
 from bridge.simulators.graph import EVERYTHING, GraphSimulator
-from tests.contract.adapter_contract import OPENING, AdapterContract, attempted, stored
+from bridge.testing import OPENING, AdapterContract, attempted, stored
 from tests.contract.facebook_bench import (
     PAGE,
     PHOTO,

@@ -23,7 +23,7 @@ from bridge.core.content import Photo
 from bridge.core.errors import AdapterError, InvalidInput, OutcomeUnknown, PermanentError, TransientError
 from bridge.core.posting import Receipt
 from bridge.simulators.graph import EVERYTHING, GraphSimulator
-from tests.contract.adapter_contract import OPENING, attempted
+from bridge.testing import OPENING, attempted
 from tests.contract.facebook_bench import (
     ALL_STEPS,
     APP_SECRET,

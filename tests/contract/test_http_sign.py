@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 import pytest
@@ -26,7 +26,7 @@ from bridge.core.posting import Observation, Posting, Receipt
 from bridge.core.target import Owner, OwnerKind, Sign, Target
 from bridge.core.trace import Trace
 from bridge.simulators.board import BoardSimulator, Faults
-from tests.contract.adapter_contract import HOSTILE_TEXTS, OPENING, AdapterContract
+from bridge.testing import HOSTILE_TEXTS, OPENING, AdapterContract
 
 SECRET = "whsec_" + base64.b64encode(b"a key of thirty-two bytes, really").decode()
 CASE = "2026112200042"
@@ -140,6 +140,8 @@ class BoardPeer:
 
 class TestHttpSign(AdapterContract):
     """The contract, kept by ``HttpSign`` with signatures on."""
+
+    refuses: ClassVar[dict[str, str]] = {"control-characters": "HTTP 400"}
 
     @pytest.fixture
     def peer(self, board: BoardSimulator) -> BoardPeer:

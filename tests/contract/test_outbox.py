@@ -15,7 +15,7 @@ from bridge.core.content import Content
 from bridge.core.errors import InvalidInput, StoreUnavailable, TransientError
 from bridge.core.posting import Posting, posting_id
 from bridge.core.target import Target
-from tests.contract.adapter_contract import AdapterContract
+from bridge.testing import AdapterContract
 
 IN_THE_STORE = "the outbox is a table in the bridge's own store, and putting a message again is harmless"
 
