@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-_declared: pytest.StashKey[set[str]] = pytest.StashKey()
+_declared = pytest.StashKey[Any]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
     config.addinivalue_line("markers", "fault(name): needs a peer with this fault (see AdapterContract.no_such_fault)")
-    none_yet: set[str] = set()
-    config.stash[_declared] = none_yet
+    config.stash[_declared] = set()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
