@@ -148,6 +148,7 @@ class State:
     looks: int = 0  # times we looked since the last change
     attempts: int = 0  # failures since the last success
     error: str = ""
+    waits: bool = False  # more pressing cases fill the board; the step that makes room puts it back
     shown_until: float = 0.0  # the latest ``valid_until`` that was ever sent
     handle: Mapping[str, str] | None = None
 
@@ -165,7 +166,7 @@ def next_step(state: State, can: Capabilities) -> Step | None:
     if not state.wanted:
         return Step.RETRACT if there and can.can_retract else None
     if not there:
-        return Step.PUBLISH
+        return None if state.waits else Step.PUBLISH
     if state.applied_content == state.content and not state.stale:
         return None
     return Step.UPDATE if _editable(state, can) else Step.RETRACT

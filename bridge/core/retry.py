@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bridge.core.content import Content
-from bridge.core.errors import AdapterError, PermanentError, TransientError
+from bridge.core.errors import AdapterError, OutcomeUnknown, PermanentError, TransientError
 from bridge.core.posting import Applied, Capabilities, Kind, Observation, Receipt, State, Step, is_urgent, next_step
+from bridge.core.turns import waiting
 
 BLIND_LIMIT = 2  # publications without an answer; after that a person must look
 URGENT_RETRY_AFTER = 60.0  # seconds; what must go does not wait longer because the other side asks for it
@@ -90,6 +91,8 @@ def _succeeded(state: State, done: Done) -> State:
 
 def _shown(state: State, done: Done) -> State:
     content, receipt = done.content, done.result
+    if isinstance(receipt, Receipt) and receipt.cases is not None and content and content.case not in receipt.cases:
+        return waiting(state)
     same = state.applied_content == done.content_id and state.applied is Applied.SHOWN
     return replace(
         state,
@@ -100,6 +103,7 @@ def _shown(state: State, done: Done) -> State:
         applied_ending=done.ending,
         carried=state.carried or not done.ending,
         stale=False,
+        waits=False,
         blind=0,
         looks=state.looks if same else 0,
         shown_until=max(state.shown_until, _until(content)),
@@ -156,7 +160,7 @@ def _look_again(state: State, since: float, timing: Timing, now: float) -> After
 
 def _next_check(state: State, since: float, can: Capabilities, timing: Timing, now: float) -> float | None:
     """Plan the next read-back or renewal of a posting that has no gap."""
-    if can.kind is not Kind.STATE or state.applied is Applied.NONE:
+    if can.kind is not Kind.STATE or state.applied is Applied.NONE or state.waits:
         return None
     leased = can.leased and state.applied is Applied.SHOWN
     renew = state.shown_until - timing.valid_for / 2
@@ -179,7 +183,7 @@ def due_for_renewal(state: State, can: Capabilities, timing: Timing, now: float)
 def _failed(state: State, done: Done, can: Capabilities, timing: Timing, now: float, jitter: float) -> After:
     error = done.result
     failed = replace(state, attempts=state.attempts + 1, error=str(error))
-    retry_after = error.retry_after if isinstance(error, TransientError) else None
+    retry_after = error.retry_after if isinstance(error, (TransientError, OutcomeUnknown)) else None
     longest = timing.urgent_max if is_urgent(state) else timing.retry_max
     if isinstance(error, PermanentError) or done.step is Step.OBSERVE:
         longest = timing.check_interval

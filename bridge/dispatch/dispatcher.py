@@ -191,6 +191,8 @@ class Dispatcher:
             raise TransientError("the step came too late: its lease had run out")
         match work.step:
             case Step.PUBLISH:
+                if work.shared.handle is not None:  # the board shows another case already: they go on together
+                    return _receipt(await adapter.update(work.receipt, _content(work)))
                 return _receipt(await adapter.publish(work.posting, _content(work)))
             case Step.UPDATE:
                 return _receipt(await adapter.update(work.receipt, _content(work)))
@@ -198,6 +200,8 @@ class Dispatcher:
                 return await adapter.observe(work.receipt)
             case Step.FIND:
                 return await adapter.find(work.posting)
+            case Step.RETRACT if work.shared.rest:
+                return _receipt(await adapter.update(work.receipt, work.shared.rest))
             case Step.RETRACT:
                 await adapter.retract(work.receipt)
                 return None

@@ -29,7 +29,7 @@ from bridge.core.retry import Timing
 from bridge.store import schema
 from bridge.store.database import Database
 from bridge.store.migrate import fits, head, known_versions, upgrade, version
-from bridge.store.rows import result_row, state_in
+from bridge.store.rows import Proof, result_row, state_in
 from bridge.store.wishes import RESTORED
 
 _MANY, _FEW = 1_000, 8  # rows in memory at a time: small ones, and those with texts or photos
@@ -152,7 +152,7 @@ def _revise(
     then = after_restore(kept, can, timing, now)
     # Whoever looks for a post looks from when it was first wanted.
     applied_at = row["applied_at"] if then.state == kept.state else min(made, row["desired_at"])
-    values = result_row(row["id"], then, can, applied_at, row["verified_at"])
+    values = result_row(row["id"], then, can, applied_at, Proof(**{name: row[name] for name in Proof.__slots__}))
     return {**row, **{name.removeprefix("p_"): value for name, value in values.items()}, "claim": None}
 
 

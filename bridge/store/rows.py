@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from sqlalchemy import bindparam, insert, null, update
@@ -16,6 +16,7 @@ from bridge.core.posting import (
     Capabilities,
     Desired,
     Kind,
+    Observation,
     Posting,
     Receipt,
     State,
@@ -24,6 +25,7 @@ from bridge.core.posting import (
     next_step,
 )
 from bridge.core.retry import After, Done
+from bridge.core.turns import Turn
 from bridge.store import schema
 from bridge.store.database import Prepared, to_json
 from bridge.store.wishes import LATER, NORMAL, URGENT
@@ -34,9 +36,11 @@ STATE = tuple(_t[field.name] for field in fields(State))
 _DESIRED_HALF = 5  # the first fields of a State are the intake's to write
 WORK = (
     *(_t.id, _t.case_id, _t.target, _t.target_row, _t.channel, _t.adapter),
-    *(_t.claim, _t.doing, _t.doing_content, _t.doing_ending, _t.doing_since, _t.applied_at, _t.verified_at),
+    *(_t.claim, _t.due, _t.doing, _t.doing_content, _t.doing_ending, _t.doing_since),
+    *(_t.applied_at, _t.verified_at, _t.seen, _t.seen_text, _t.gone_at, _t.dark_at),
 )
 _FIRST = len(WORK)
+MOST_SEEN = 300  # characters that are kept of what stands on a board instead of ours
 
 CLAIM = Prepared(
     update(_postings)
@@ -50,6 +54,44 @@ CLAIM = Prepared(
         doing_since=bindparam("p_since"),
     )
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What was seen of a posting where it is; times in seconds since the epoch, nought: never."""
+
+    verified_at: float = 0.0
+    seen: str = ""  # ours, dark, other
+    seen_text: str = ""  # what stands there instead
+    gone_at: float = 0.0
+    dark_at: float = 0.0
+
+    @classmethod
+    def of(cls, row: Any) -> Proof:
+        """Read it from a posting."""
+        return cls(row.verified_at, row.seen, row.seen_text, row.gone_at, row.dark_at)
+
+    def after(self, done: Done, now: float) -> Proof:
+        """Take in what came of a step."""
+        match done.step, done.result:
+            case _, AdapterError():
+                return self
+            case Step.RETRACT, _:
+                return replace(self, gone_at=now, dark_at=0.0)
+            case ((Step.PUBLISH | Step.UPDATE), _):
+                return replace(self, gone_at=0.0, dark_at=0.0)
+            case Step.OBSERVE, Observation() as found:
+                return self._looked(found, now)
+            case _:
+                return replace(self, verified_at=now)
+
+    def _looked(self, found: Observation, now: float) -> Proof:
+        seen = "ours" if found.present else "dark" if found.text is None else "other"
+        dark_at = self.dark_at or now if self.gone_at and not found.present else 0.0
+        there = (found.text or "")[:MOST_SEEN] if seen == "other" else ""
+        return replace(self, verified_at=now, seen=seen, seen_text=there.replace("\0", ""), dark_at=dark_at)
+
+
 RESULT = Prepared(
     update(_postings)
     .where(_t.id == bindparam("p_id"))
@@ -57,14 +99,25 @@ RESULT = Prepared(
         claim=null(),
         due=bindparam("p_due"),
         priority=bindparam("p_priority"),
-        applied_at=bindparam("p_applied_at"),
-        verified_at=bindparam("p_verified_at"),
+        **{name: bindparam(f"p_{name}") for name in ("applied_at", *(field.name for field in fields(Proof)))},
         **{column.name: bindparam(f"p_{column.name}") for column in STATE[_DESIRED_HALF:]},
     )
 )
 _JOURNAL = ("posting", "at", "step", "revision", "result", "error", "seconds")
 JOURNAL = Prepared(insert(schema.journal).values({name: bindparam(name) for name in _JOURNAL}))
 NOTICE = Prepared(insert(schema.notices).values({name: bindparam(name) for name in ("what", "body")}))
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Who is on a board that holds one message, and how that is found. ``rest``: what a retraction leaves."""
+
+    turns: tuple[Turn, ...] = ()
+    handle: Mapping[str, str] | None = None
+    rest: Content | None = None
+
+
+ALONE = Shared()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +134,17 @@ class Work:
     claim: str
     lease: float
     since: float
+    shared: Shared = ALONE
 
     @property
     def receipt(self) -> Receipt:
         """The receipt of what is there now."""
-        return Receipt(self.posting, self.state.handle or {})
+        return Receipt(self.posting, self.state.handle or self.shared.handle or {})
+
+    @property
+    def neighbours(self) -> list[str]:
+        """Name the other postings that the same message shows."""
+        return [turn.posting for turn in self.shared.turns if turn.posting != self.posting.id]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +186,7 @@ def claim_row(work: Work) -> dict[str, Any]:
     }
 
 
-def result_row(name: str, then: After, can: Capabilities, applied_at: float, verified_at: float) -> dict[str, Any]:
+def result_row(name: str, then: After, can: Capabilities, applied_at: float, proof: Proof) -> dict[str, Any]:
     """Write what came of a step, and when to look again."""
     state = then.state
     row = {f"p_{column.name}": getattr(state, column.name) for column in STATE[_DESIRED_HALF:]}
@@ -140,7 +199,7 @@ def result_row(name: str, then: After, can: Capabilities, applied_at: float, ver
         "p_due": then.due,
         "p_priority": priority,
         "p_applied_at": applied_at,
-        "p_verified_at": verified_at,
+        **{f"p_{key}": value for key, value in asdict(proof).items()},
     }
 
 

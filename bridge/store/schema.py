@@ -15,6 +15,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
     text,
 )
 
@@ -124,10 +125,15 @@ postings = Table(
     _number("looks"),
     _number("attempts"),
     _text("error"),
+    Column("waits", Boolean, nullable=False, default=False, server_default=false()),
     _time("shown_until"),
     Column("handle", Text, nullable=True),
     _time("applied_at"),
     _time("verified_at"),
+    _text("seen", 8, server_default=""),  # what the latest look found: ours, dark, other; nothing: never looked
+    _text("seen_text", server_default=""),  # what stands there instead
+    Column("gone_at", Double, nullable=False, default=0.0, server_default=text("0")),  # taken away
+    Column("dark_at", Double, nullable=False, default=0.0, server_default=text("0")),  # and first seen to be gone
     # when to look again, and who is looking
     _time("due", nullable=True),
     Column("priority", SmallInteger, nullable=False, default=1),
@@ -148,6 +154,9 @@ Index(
 )
 Index("ix_postings_target_row", postings.c.target_row, sqlite_where=_is_due, postgresql_where=_is_due)
 Index("ix_postings_case_id_target", postings.c.case_id, postings.c.target)
+# What is on a board, or is to be: the cases that share it.
+ON_A_BOARD = text("kind = 'state' AND (desired = 'shown' OR applied IN ('shown', 'unknown'))")
+Index("ix_postings_on_a_board", postings.c.target, sqlite_where=ON_A_BOARD, postgresql_where=ON_A_BOARD)
 # Still there and unwanted (``State.wanted`` in SQL); what was mailed is out of our hands. Written with literals, for a
 # database uses a partial index only where it can see that a query says the same.
 LEFT_BEHIND = text(

@@ -172,17 +172,17 @@ _ROW = (
     *("revision", "photo", "ending", "reason", "desired_at", "applied", "due", "priority"),
 )
 _UNTOUCHED: Mapping[str, Any] = {  # what a new posting holds beside its row
-    **dict.fromkeys(("applied_content", "applied_photo", "error", "doing", "doing_content"), ""),
+    **dict.fromkeys(("applied_content", "applied_photo", "error", "doing", "doing_content", "seen", "seen_text"), ""),
     **dict.fromkeys(("applied_revision", "blind", "looks", "attempts"), 0),
-    **dict.fromkeys(("applied_ending", "carried", "stale", "held", "doing_ending"), False),
-    **dict.fromkeys(("shown_until", "applied_at", "verified_at", "doing_since"), 0.0),
+    **dict.fromkeys(("applied_ending", "carried", "stale", "held", "waits", "doing_ending"), False),
+    **dict.fromkeys(("shown_until", "applied_at", "verified_at", "gone_at", "dark_at", "doing_since"), 0.0),
 }
 
 
 def _upsert(dialect: str) -> Any:
     statement = insert(dialect, schema.postings).values({name: bindparam(name) for name in (*_ROW, *_UNTOUCHED)})
     new = statement.excluded
-    changes: dict[str, Any] = {name: new[name] for name in _DESIRED}
+    changes: dict[str, Any] = {name: new[name] for name in (*_DESIRED, "waits")}  # another text may find room
     changes["due"] = case((schema.postings.c.claim.is_(None), new.due), else_=schema.postings.c.due)
     kept_off = schema.postings.c.held
     return statement.on_conflict_do_update(index_elements=["id"], set_=changes, where=kept_off.is_(False))

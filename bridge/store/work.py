@@ -17,7 +17,7 @@ from sqlalchemy import Connection, and_, bindparam, case, exists, literal_column
 
 from bridge.core import content as contents
 from bridge.core.content import Content, Photo
-from bridge.core.errors import AdapterError, OutcomeUnknown, TransientError
+from bridge.core.errors import OutcomeUnknown, TransientError
 from bridge.core.posting import (
     Applied,
     Capabilities,
@@ -29,7 +29,7 @@ from bridge.core.posting import (
 )
 from bridge.core.retry import Done, Timing, after, due_for_renewal
 from bridge.core.target import Target
-from bridge.store import cases, schema
+from bridge.store import cases, schema, sharing
 from bridge.store.database import Database, Prepared, to_json
 from bridge.store.rows import (
     CLAIM,
@@ -39,6 +39,7 @@ from bridge.store.rows import (
     STATE,
     WORK,
     Finished,
+    Proof,
     Work,
     claim_row,
     fenced,
@@ -200,6 +201,8 @@ class WorkStore:
         if row.claim is not None:
             self._take_over(connection, row, state, now)
             return None
+        if can.holds_one and sharing.postpone(connection, row, now):
+            return None
         step = next_step(state, can) or self._upkeep(state, can, now)
         if step is None:
             connection.execute(update(_postings).where(_t.id == row.id).values(due=None))
@@ -221,7 +224,7 @@ class WorkStore:
 
     def _upkeep(self, state: State, can: Capabilities, now: float) -> Step | None:
         """There is no gap: renew what would clear itself, or read back."""
-        if can.kind is not Kind.STATE or state.applied is Applied.NONE:
+        if can.kind is not Kind.STATE or state.applied is Applied.NONE or state.waits:
             return None
         if due_for_renewal(state, can, self._timing, now) and self._until(state.content, now) > state.shown_until + 1:
             return Step.UPDATE
@@ -237,7 +240,7 @@ class WorkStore:
         then = after(state, done, can, self._timing, now, self._random.random())
         if done.step in (Step.OBSERVE, Step.FIND, Step.RETRACT):
             then = replace(then, due=now)  # looking and taking away again harms nobody
-        RESULT.run(connection, [result_row(row.id, then, can, row.doing_since, row.verified_at)])
+        RESULT.run(connection, [result_row(row.id, then, can, row.doing_since, Proof.of(row))])
         JOURNAL.run(connection, [journal_row(row.id, now, done, state.revision, 0.0)])
 
     def _sent(self, connection: Connection, row: Any) -> Content:
@@ -248,8 +251,8 @@ class WorkStore:
 
     def _record(self, connection: Connection, finished: Sequence[Finished], now: float) -> None:
         """Write what came of steps. Desires may have changed meanwhile, so the rows are read again."""
-        ids = [one.work.posting.id for one in finished]
-        rows = {row.id: row for row in connection.execute(_SAME, {"ids": ids})}
+        ids = {name for one in finished for name in (one.work.posting.id, *one.work.neighbours)}
+        rows = {row.id: row for row in connection.execute(_SAME, {"ids": list(ids)})}
         results, journal, notices = [], [], []
         for one in finished:
             row, work, done = rows[one.work.posting.id], one.work, one.done
@@ -259,9 +262,9 @@ class WorkStore:
                 continue
             can = self._adapters[row.adapter]
             then = after(state_of(row), done, can, self._timing, now, self._random.random())
-            looked = done.step in (Step.OBSERVE, Step.FIND) and not isinstance(done.result, AdapterError)
             applied_at = row.applied_at if done.step is Step.OBSERVE else work.since or now
-            results.append(result_row(row.id, then, can, applied_at, now if looked else row.verified_at))
+            results.append(result_row(row.id, then, can, applied_at, Proof.of(row).after(done, now)))
+            results += sharing.others_after(work, done, rows, can, self._timing, now)
             if isinstance(done.result, TransientError) and then.due:
                 self._spare_target(connection, row, then.due)
             if self._tell and (what := what_to_tell(work, done, then)):
@@ -285,19 +288,32 @@ class WorkStore:
 
     def _equip(self, connection: Connection, work: Work, now: float, sendable: dict[str, Content]) -> Work:
         """Give a claimed step what it sends or looks for; what many send alike is made once a turn."""
-        if not work.content_id:
+        can = self._adapters[work.posting.target.adapter]
+
+        def to_send(name: str) -> Content:
+            return self._sendable(connection, name, can, now, sendable)
+
+        if work.step in (Step.PUBLISH, Step.UPDATE):
+            work = replace(work, content=to_send(work.content_id), posting=self._in_doubt(connection, work))
+        if can.holds_one:
+            work = sharing.share(connection, work, lambda name: self._target(connection, name), to_send)
+        if not work.content_id or work.content:
             return work
         content = self._content(connection, work.content_id)
-        if work.step in (Step.PUBLISH, Step.UPDATE):
-            leased = self._adapters[work.posting.target.adapter].leased
-            key = f"{work.content_id}/{leased}"
-            if key not in sendable:
-                until = datetime.fromtimestamp(self._until(work.content_id, now), UTC)
-                photo = self._photo(connection, content.photo)
-                sendable[key] = replace(content, photo=photo, valid_until=until if leased else None)
-            return replace(work, content=sendable[key], posting=self._in_doubt(connection, work))
         sought = replace(work.posting, attempted=content, attempted_at=datetime.fromtimestamp(work.since, UTC))
         return replace(work, content=content, posting=sought)
+
+    def _sendable(
+        self, connection: Connection, name: str, can: Capabilities, now: float, made: dict[str, Content]
+    ) -> Content:
+        """Give a content as it goes to an adapter: with its photo's bytes, and the time when a board clears itself."""
+        key = f"{name}/{can.leased}"
+        if key not in made:
+            content = self._content(connection, name)
+            until = datetime.fromtimestamp(self._until(name, now), UTC)
+            photo = self._photo(connection, content.photo)
+            made[key] = replace(content, photo=photo, valid_until=until if can.leased else None)
+        return made[key]
 
     def _in_doubt(self, connection: Connection, work: Work) -> Posting:
         """Tell an adapter what may be there already, so that a mail goes on in the thread that may have begun."""
