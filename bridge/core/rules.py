@@ -48,6 +48,7 @@ class Reason(StrEnum):
     OPERATOR = "operator"
     ENDED = "ended"
     EXPIRED = "expired"
+    WAITS = "waits"
 
 
 WORDS: dict[Reason, dict[str, str]] = {
@@ -81,6 +82,10 @@ WORDS: dict[Reason, dict[str, str]] = {
     Reason.OPERATOR: {"nl": "weggehaald door een operator", "en": "taken away by an operator"},
     Reason.ENDED: {"nl": "de zaak is beëindigd", "en": "the case has ended"},
     Reason.EXPIRED: {"nl": "de geldigheid is verstreken", "en": "the alert has expired"},
+    Reason.WAITS: {
+        "nl": "wacht: het bord is vol met dringender zaken",
+        "en": "waits: more pressing cases fill the board",
+    },
 }
 
 
@@ -90,7 +95,7 @@ DECIDED_BY: dict[Reason, str] = {
     **dict.fromkeys((Reason.BOARD_CATEGORY, Reason.BOARD_ROBBERY, Reason.BOARD_OWNER, Reason.STATUS), "invariant"),
     **dict.fromkeys((Reason.AREA, Reason.NO_AREA), "geography"),
     Reason.LANGUAGE: "language",
-    Reason.LAYOUT: "layout",
+    **dict.fromkeys((Reason.LAYOUT, Reason.WAITS), "layout"),
     Reason.TARGET_REMOVED: "targets",
     Reason.OPERATOR: "operator",
     **dict.fromkeys((Reason.ENDED, Reason.EXPIRED), "case"),

@@ -30,7 +30,8 @@ _d = schema.decisions.c
 _c = schema.cases.c
 _POSTING = (
     *(_p.target, _p.channel, _p.kind, _p.desired, _p.content, _p.ending, _p.carried, _p.reason, _p.held),
-    *(_p.applied, _p.applied_content, _p.applied_revision, _p.stale, _p.attempts, _p.error, _p.verified_at, _p.due),
+    *(_p.applied, _p.applied_content, _p.applied_revision, _p.stale, _p.attempts, _p.error, _p.due, _p.waits),
+    *(_p.verified_at, _p.seen, _p.seen_text, _p.gone_at, _p.dark_at),
 )
 _DECISION = (_d.reason.label("why"), _d.rule, _d.words)
 
@@ -162,6 +163,8 @@ def _compare_message(row: Any, *, wanted: bool, as_wanted: bool) -> tuple[str, s
 def _reason(row: Any, language: str) -> dict[str, Any]:
     """Give the reason of the latest decision, unless an ending, an operator or a removal decided since."""
     decided_here = row.desired == Desired.SHOWN and not row.ending
+    if row.waits and decided_here:
+        return {"reason": _in(WORDS[Reason.WAITS], language), "reason_code": Reason.WAITS.value, "rule": ""}
     if row.words and (decided_here or row.why == row.reason):
         return _told(row, language)
     reason = Reason.ALLOWED if decided_here else Reason(row.reason)
@@ -252,6 +255,7 @@ def _state() -> Any:
     return case(
         (_p.applied == Applied.UNKNOWN.value, "unknown"),
         (and_(wanted, as_wanted), "shown"),
+        (and_(wanted, _p.waits), "waiting"),
         (and_(wanted, _p.due.is_(None)), "failed"),
         (wanted, "pending"),
         (and_(there, _p.kind == Kind.MESSAGE.value), "shown"),  # what was sent stays sent
