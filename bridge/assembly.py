@@ -6,13 +6,16 @@ import gc
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from random import Random
 
 import structlog
 
 from bridge import __version__
+from bridge.adapters.email import EmailConfig
+from bridge.adapters.operators import OperatorHook, OperatorMail
 from bridge.adapters.registry import find_adapters
 from bridge.bootstrap import Bridge, only_one, open_bridge
 from bridge.core.case import Verdict
@@ -21,13 +24,16 @@ from bridge.core.events import Event
 from bridge.core.ports import Part
 from bridge.core.trace import UNTRACED, Tracer
 from bridge.dispatch.dispatcher import Dispatcher
+from bridge.dispatch.escalation import Escalation, Limits, Way
 from bridge.dispatch.parts import Expiry, PhotoDesk
 from bridge.dispatch.photo_fetch import PhotoFetcher
 from bridge.dispatch.planner import Planner
 from bridge.dispatch.retention import Retention
 from bridge.dispatch.team import Led, Team
+from bridge.dispatch.watch import Auditor, Heartbeat
 from bridge.intake.amqp import AmqpIntake
 from bridge.intake.status import StatusPublisher
+from bridge.policy import adapter_configs
 from bridge.reload import Reloader, read_anew
 from bridge.service import Role, Service, Stop
 from bridge.settings import Loaded
@@ -72,8 +78,9 @@ async def assembled(loaded: Loaded, roles: Collection[Role] = ()) -> AsyncIterat
             _tracer(loaded, metrics) as tracer,
             open_bridge(loaded, tracer) as bridge,
             _photo_fetcher(loaded) as fetcher,
+            AsyncExitStack() as stack,
         ):
-            assembly = _Assembly(bridge, frozenset(roles or Role), metrics, tracer)
+            assembly = _Assembly(bridge, frozenset(roles or Role), metrics, tracer, stack)
             yield bridge, await assembly.put_together(fetcher)
 
 
@@ -104,7 +111,10 @@ def _check_roles(loaded: Loaded, roles: Collection[Role]) -> None:
 class _Assembly:
     """The parts of one process, and the order in which they stop."""
 
-    def __init__(self, bridge: Bridge, roles: frozenset[Role], metrics: Metrics, tracer: Tracer) -> None:
+    def __init__(
+        self, bridge: Bridge, roles: frozenset[Role], metrics: Metrics, tracer: Tracer, stack: AsyncExitStack
+    ) -> None:
+        self._stack = stack  # what is opened for the process, and closed when it ends
         self._bridge = bridge
         self._settings = bridge.loaded.settings
         self._database = bridge.database
@@ -195,6 +205,7 @@ class _Assembly:
         self._parts["planner"] = self._led(planner)
         self._parts["expiry"] = self._led(Expiry(bridge.intake))
         self._on_change += [store.forget_targets, planner.judge]
+        await self._add_watches()
         days, erased = self._settings.retention.days, self._metrics.erased
 
         def configured() -> Collection[str]:
@@ -209,6 +220,28 @@ class _Assembly:
             self._parts["status"] = self._led(status)
             bridge.bell.listeners.append(status.wake)
         self._stops.append(Stop("dispatcher", dispatcher.stop))
+
+    async def _add_watches(self) -> None:
+        """Add who looks whether all is as it should be, and who tells people that it is not."""
+        settings, database = self._settings, self._database
+        told = settings.escalation
+        ways: list[Way] = []
+        if told.mail:
+            config = adapter_configs(self._bridge.loaded, find_adapters())["email"]
+            ways.append(
+                await self._stack.enter_async_context(OperatorMail(EmailConfig.model_validate(config), told.mail))
+            )
+        if url := told.webhook.get_secret_value():
+            ways.append(OperatorHook(self._bridge.http, url))
+        limits = Limits(told.place, told.remove, told.repeat)
+        self._parts["escalation"] = self._led(Escalation(database, limits, ways, database.clock))
+        lifetime = timedelta(seconds=settings.cases.max_lifetime)
+        auditor = Auditor(database, lifetime, settings.watch.audit, database.clock)
+        self._metrics.watch_audit(lambda: auditor.findings)
+        self._parts["audit"] = self._led(auditor)
+        if url := settings.watch.heartbeat.get_secret_value():
+            beat = Heartbeat(url, settings.watch.interval, self._parts, database, auditor, self._bridge.http)
+            self._parts["heartbeat"] = self._led(beat)
 
     def _is_busy(self) -> bool:
         return any(busy() for busy in self._busy)

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import aiohttp
 import structlog
@@ -56,6 +57,7 @@ class Bridge:
     current: Current
     intake: Intake
     bell: Bell
+    http: aiohttp.ClientSession
 
     @property
     def configured(self) -> Configured:
@@ -105,8 +107,15 @@ async def prepare(database: Database) -> None:
     await database.set_clock()
 
 
+class Opened(NamedTuple):
+    """Adapters that are open, by name, and the HTTP session that they share."""
+
+    adapters: dict[str, Adapter]
+    http: aiohttp.ClientSession
+
+
 @asynccontextmanager
-async def open_adapters(loaded: Loaded, outbox: AdminOutbox) -> AsyncIterator[dict[str, Adapter]]:
+async def open_adapters(loaded: Loaded, outbox: AdminOutbox) -> AsyncIterator[Opened]:
     """Open every installed adapter with its own settings."""
     types = find_adapters()
     configs = adapter_configs(loaded, types)
@@ -114,7 +123,10 @@ async def open_adapters(loaded: Loaded, outbox: AdminOutbox) -> AsyncIterator[di
     cookies = aiohttp.DummyCookieJar()
     async with AsyncExitStack() as stack, aiohttp.ClientSession(connector=connector, cookie_jar=cookies) as session:
         resources = Resources(session, outbox)
-        yield {name: await stack.enter_async_context(found(configs[name], resources)) for name, found in types.items()}
+        yield Opened(
+            {name: await stack.enter_async_context(found(configs[name], resources)) for name, found in types.items()},
+            session,
+        )
 
 
 @asynccontextmanager
@@ -122,7 +134,7 @@ async def open_bridge(loaded: Loaded, tracer: Tracer = UNTRACED) -> AsyncIterato
     """Put a bridge together; ``InvalidInput`` names every fault of the files."""
     database = open_database(loaded)
     try:
-        async with open_adapters(loaded, AdminOutboxStore(database, database.clock)) as adapters:
+        async with open_adapters(loaded, AdminOutboxStore(database, database.clock)) as (adapters, http):
             capabilities = {name: adapter.capabilities for name, adapter in adapters.items()}
             current = Current(load_policy(loaded, find_adapters(), capabilities))
             for finding in current.configured.findings:
@@ -141,7 +153,7 @@ async def open_bridge(loaded: Loaded, tracer: Tracer = UNTRACED) -> AsyncIterato
                 clock=lambda: datetime.fromtimestamp(database.clock(), UTC),
                 tracer=tracer,
             )
-            yield Bridge(loaded, database, adapters, current, intake, bell)
+            yield Bridge(loaded, database, adapters, current, intake, bell, http)
     finally:
         await database.close()
 
@@ -204,7 +216,7 @@ async def restore(loaded: Loaded, path: Path, *, moved: bool) -> Copied:
     with only_one(loaded):
         database = open_database(loaded)
         try:
-            async with open_adapters(loaded, _NoOutbox()) as adapters:
+            async with open_adapters(loaded, _NoOutbox()) as (adapters, _):
                 can = None if moved else {name: adapter.capabilities for name, adapter in adapters.items()}
             return await backup.restore(database, path, can, loaded.settings.dispatch.timing)
         finally:
@@ -214,7 +226,7 @@ async def restore(loaded: Loaded, path: Path, *, moved: bool) -> Copied:
 @asynccontextmanager
 async def open_policy(loaded: Loaded) -> AsyncIterator[tuple[dict[str, Adapter], Configured]]:
     """Open adapters and policy without a store, for questions that change nothing."""
-    async with open_adapters(loaded, _NoOutbox()) as adapters:
+    async with open_adapters(loaded, _NoOutbox()) as (adapters, _):
         capabilities = {name: adapter.capabilities for name, adapter in adapters.items()}
         yield adapters, load_policy(loaded, find_adapters(), capabilities)
 

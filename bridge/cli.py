@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from bridge import __version__, assembly, bootstrap, show
-from bridge.commands import dead_letters, geo, rules, targets
+from bridge.commands import dead_letters, geo, proof, rules, targets
 from bridge.commands.preview import check_text, preview
 from bridge.commands.reload import reload
 from bridge.core.errors import BridgeError, InvalidInput
@@ -48,6 +48,8 @@ app = typer.Typer(
 app.command()(preview)
 app.command("check-text")(check_text)
 app.command()(reload)
+app.command()(proof.audit)
+app.add_typer(proof.app, name="retraction")
 app.add_typer(rules.app, name="rules")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(targets.app, name="targets")

@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from email_validator import EmailNotValidError, validate_email
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
@@ -158,6 +168,48 @@ class DispatchSettings(_Section):
         return Timing(**dict(self))
 
 
+def _hook(url: SecretStr) -> SecretStr:
+    """Take an http or https address; no error may repeat it, for it may hold a token."""
+    value = url.get_secret_value()
+    if value and not (re.fullmatch(r"https?://[!-~]+", value) and urlsplit(value).hostname):
+        raise PydanticCustomError(HIDDEN, "an http or https URL, or nothing")
+    return url
+
+
+HookUrl = Annotated[SecretStr, AfterValidator(_hook)]
+
+
+class EscalationSettings(_Section):
+    """When operators are told that something takes too long, and how; times in seconds.
+
+    ``repeat``: until it is told again, the first, second, … time; the last one stays.
+    """
+
+    place: Annotated[float, _seconds(1)] = 60.0
+    remove: Annotated[float, _seconds(1)] = 60.0
+    repeat: Annotated[tuple[Annotated[float, _seconds(10)], ...], Field(min_length=1)] = (300.0, 900.0, 3600.0)
+    mail: tuple[str, ...] = ()
+    webhook: HookUrl = SecretStr("")
+
+    @field_validator("mail")
+    @classmethod
+    def _check_mail(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        for address in addresses:
+            try:
+                validate_email(address, check_deliverability=False, test_environment=True)
+            except EmailNotValidError as error:
+                raise ValueError(f"a list of mail addresses ({address!r}: {error})") from error
+        return addresses
+
+
+class WatchSettings(_Section):
+    """Who watches the bridge. ``heartbeat``: a URL that is called every ``interval`` seconds while all is well."""
+
+    heartbeat: HookUrl = SecretStr("")
+    interval: Annotated[float, _seconds(1)] = 60.0
+    audit: Annotated[float, _seconds(10)] = 300.0
+
+
 class LogSettings(_Section):
     """``format``: json in production, console on a terminal, auto chooses by where the log goes."""
 
@@ -220,6 +272,8 @@ class Settings(BaseSettings):
     cases: CaseSettings = CaseSettings()
     retention: RetentionSettings = RetentionSettings()
     dispatch: DispatchSettings = DispatchSettings()
+    escalation: EscalationSettings = EscalationSettings()
+    watch: WatchSettings = WatchSettings()
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
     service: ServiceSettings = ServiceSettings()

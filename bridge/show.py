@@ -25,7 +25,12 @@ WORDS: dict[str, dict[str, str]] = {
         "nr": "nr", "when": "wanneer", "error": "fout", "no_letters": "geen onleesbare berichten",
         "erased": "teksten en adressen zijn gewist", "by": "door", "by_rule": "regel", "by_invariant": "vaste regel",
         "by_geography": "gebied", "by_language": "taal", "by_layout": "indeling", "by_targets": "doelenlijst",
-        "by_operator": "operator", "by_case": "zaak",
+        "by_operator": "operator", "by_case": "zaak", "seen": "gezien", "seen_ours": "staat er", "seen_dark": "donker",
+        "seen_other": "iets anders", "proof": "bewijs", "proof_dark": "donker gezien",
+        "proof_gone": "weggehaald; niet na te zien",
+        "proof_told": "verstuurd; afloop verteld", "proof_never": "stond er niet", "proof_not_yet": "NOG NIET",
+        "removed": "weggehaald", "proven": "overal weg", "not_proven": "nog niet overal weg", "audited": "nagerekend",
+        "no_findings": "alles klopt", "cases": "zaken", "postings": "plaatsingen", "finding": "bevinding",
     },
     "en": {
         "case": "case", "state": "state", "target": "target", "channel": "channel", "desired": "should be",
@@ -37,7 +42,13 @@ WORDS: dict[str, dict[str, str]] = {
         "withdrawn": "withdrawn", "nr": "no.", "when": "when", "error": "error", "no_letters": "no dead letters",
         "erased": "texts and addresses are erased", "by": "by", "by_rule": "rule", "by_invariant": "fixed rule",
         "by_geography": "area", "by_language": "language", "by_layout": "layout", "by_targets": "list of targets",
-        "by_operator": "operator", "by_case": "case",
+        "by_operator": "operator", "by_case": "case", "seen": "seen", "seen_ours": "there", "seen_dark": "dark",
+        "seen_other": "something else", "proof": "proof", "proof_dark": "seen dark",
+        "proof_gone": "removed; cannot be seen",
+        "proof_told": "sent; outcome told", "proof_never": "was never there", "proof_not_yet": "NOT YET",
+        "removed": "removed", "proven": "gone everywhere", "not_proven": "not yet gone everywhere",
+        "audited": "audited",
+        "no_findings": "all is as it should be", "cases": "cases", "postings": "postings", "finding": "finding",
     },
 }  # fmt: skip
 _STYLES = {"shown": "green", "gone": "dim", "refused": "yellow", "unknown": "bold red", "none": ""}
@@ -74,10 +85,10 @@ def status(console: Console, found: Mapping[str, Any], language: str) -> None:
         console.print(Text(clean(" · ".join(parts)), style="bold"))
         for line in case["advice"]:
             console.print(Text(clean(f"! {line}"), style="yellow"))
-        table = _table(words["target"], words["channel"], words["state"], words["why"])
+        table = _table(words["target"], words["channel"], words["state"], words["seen"], words["why"])
         for one in case["postings"]:
             why = f"{one['error']} ({one['attempts']}×)" if one["error"] else one["reason"]
-            _row(table, one["target"], one["channel"], _stand(one, words), why)
+            _row(table, one["target"], one["channel"], _stand(one, words), _seen(one, words), why)
         console.print(table)
     if not found["cases"]:
         console.print(words["nothing"])
@@ -92,6 +103,46 @@ def _stand(one: Mapping[str, Any], words: Mapping[str, str]) -> Text:
         version = f" v{one['revision']}" if applied == "shown" else ""
         return Text(words[applied] + version, style=_STYLES[applied])
     return Text(f"{words[applied]} → {words[desired]}", style="bold yellow")
+
+
+def _seen(one: Mapping[str, Any], words: Mapping[str, str]) -> Text:
+    """Say what was seen there last, and when (UTC, as everywhere)."""
+    if not one["seen"]:
+        return Text("")
+    moment = one["verified_at"][11:19]
+    return Text(f"{words['seen_' + one['seen']]} {moment}", style="bold yellow" if one["seen"] == "other" else "")
+
+
+def retraction(console: Console, found: Mapping[str, Any], language: str) -> None:
+    """Draw for every target when it was cleared and seen dark, or why not yet."""
+    words = WORDS[language]
+    outcome = f": {words[found['outcome']]}" if found["outcome"] else ""
+    console.print(Text(clean(f"{words['case']} {found['case']} · {words[found['state']]}{outcome}"), style="bold"))
+    table = _table(words["target"], words["channel"], words["removed"], words["proof"])
+    for one in found["targets"]:
+        proof = words[f"proof_{one['proof']}"]
+        if one["dark_at"]:
+            proof = f"{proof} {one['dark_at'][:19]}Z"
+        elif one["proof"] == "not_yet":
+            seen = words[f"seen_{one['seen']}"] if one["seen"] else ""
+            why = [seen, one["seen_text"] or "", f"{one['error']} ({one['attempts']}×)" if one["error"] else ""]
+            proof = ": ".join([proof, "; ".join(filter(None, why))]) if any(why) else proof
+        style = "bold red" if one["proof"] == "not_yet" else "green" if one["proof"] == "dark" else ""
+        removed = f"{one['gone_at'][:19]}Z" if one["gone_at"] else ""
+        _row(table, one["target"], one["channel"], removed, Text(clean(proof), style=style))
+    console.print(table)
+    proven = found["proven"]
+    console.print(Text(words["proven" if proven else "not_proven"], style="bold green" if proven else "bold red"))
+
+
+def audited(console: Console, cases: int, postings: int, findings: Sequence[Mapping[str, str]], language: str) -> None:
+    """Draw what the audit found."""
+    words = WORDS[language]
+    console.print(Text(f"{words['audited']}: {cases} {words['cases']}, {postings} {words['postings']}", style="bold"))
+    table = _table(words["case"], words["target"], words["finding"])
+    for one in findings:
+        _row(table, one["case"], one["target"], Text(clean(one["finding"]), style="bold red"))
+    console.print(table if findings else Text(words["no_findings"], style="green"))
 
 
 def outbox(console: Console, messages: Sequence[Mapping[str, Any]], language: str) -> None:

@@ -92,6 +92,11 @@ class Observation:
     text: str | None = None
 
 
+def shows(seen: Observation, sent: Content) -> bool:
+    """Tell whether what was seen is what was sent, as far as the channel can tell."""
+    return seen.present and seen.revision in (None, sent.revision) and seen.text in (None, sent.text)
+
+
 def posting_id(case: str, target: Target) -> str:
     """Name a posting, the same for ever, fit for a URL: 26 characters of a-z and 2-7 (130 bits).
 

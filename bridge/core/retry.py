@@ -11,7 +11,18 @@ from dataclasses import dataclass, replace
 
 from bridge.core.content import Content
 from bridge.core.errors import AdapterError, OutcomeUnknown, PermanentError, TransientError
-from bridge.core.posting import Applied, Capabilities, Kind, Observation, Receipt, State, Step, is_urgent, next_step
+from bridge.core.posting import (
+    Applied,
+    Capabilities,
+    Kind,
+    Observation,
+    Receipt,
+    State,
+    Step,
+    is_urgent,
+    next_step,
+    shows,
+)
 from bridge.core.turns import waiting
 
 BLIND_LIMIT = 2  # publications without an answer; after that a person must look
@@ -136,8 +147,7 @@ def _observed(state: State, done: Done) -> State:
         gone = Applied.GONE if state.applied is Applied.SHOWN else state.applied
         return replace(state, applied=gone, applied_content="")
     sent = done.content
-    told = sent and (seen.revision in (None, sent.revision)) and (seen.text in (None, sent.text))
-    if state.applied is Applied.SHOWN and told:
+    if state.applied is Applied.SHOWN and sent and shows(seen, sent):
         return state
     return replace(state, applied=Applied.SHOWN, applied_content="")
 

@@ -119,6 +119,7 @@ class Target(_Strict):
     sign: Sign | None = None
     languages: tuple[Language, ...] = Field((), strict=False)
     accepts: Accepts = Accepts()
+    contact: Line = ""  # whom to call when it does not do what it should
     secret_env: str | None = None
     secret_file: str | None = None
     _secret: SecretStr | None = PrivateAttr(None)

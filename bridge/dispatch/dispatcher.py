@@ -219,6 +219,8 @@ class Dispatcher:
             quiet = not is_news(attempts)
             level = log.debug if quiet else log.error if isinstance(error, PermanentError) else log.warning
             level("step failed", step=work.step.value, error=str(error), attempts=attempts, **words)
+        elif finished.is_drift:
+            log.warning("a board is not as it was left", attempts=attempts, **words)
         else:
             log.debug("step done", step=work.step.value, seconds=round(finished.seconds, 4), **words)
 

@@ -16,6 +16,7 @@ from bridge.core.case import Standing
 from bridge.core.posting import Applied, Desired, Kind
 from bridge.core.rules import WORDS, Reason
 from bridge.store import schema
+from bridge.store.alarms import how_many
 from bridge.store.workers import DEAD
 
 __all__ = ["Gauges", "LeftBehind", "gauges", "status"]
@@ -43,9 +44,10 @@ def status(connection: Connection, name: str | None = None, language: str = "nl"
     "postings": [{"target", "channel", "desired", "applied", "revision", "attempts", "error", "reason"}]}]}``.
     A posting's ``revision`` is the one that was last there, ``attempts`` counts the failures since the last success,
     and ``reason`` is in ``language`` (nl or en). Beside these a case has ``expired``, ``headline``, ``opened``,
-    ``changed``, ``erased`` (RFC 3339), ``advice`` (on its texts) and ``truncated`` (there are more postings; only where
+    ``changed``, ``erased`` (RFC 3339), ``advice`` (on its texts) and ``truncated`` (there are more postings; where
     no case is asked for), and a posting has ``settled`` (what should be there is there), ``reason_code``, ``rule``,
-    ``verified_at`` and ``due``. An unknown case gives no case.
+    ``due``, and what was ``seen`` at ``verified_at`` (ours, dark, or other: ``seen_text``). ``gone_at`` and ``dark_at``
+    tell when it was taken away, and first seen to be. An unknown case gives no case.
     """
     table = select(schema.cases)
     if name is not None:
@@ -74,6 +76,41 @@ def _case(connection: Connection, row: Any, language: str, most: int | None) -> 
         "advice": _advice(connection, row, language),
         "postings": sorted(found[:most], key=lambda one: str(one["target"])),
     }
+
+
+def retraction(connection: Connection, name: str, language: str = "nl") -> dict[str, Any] | None:
+    """Prove for one case that it is gone everywhere; ``None`` when it is not known.
+
+    Gives ``case``, ``state``, ``outcome``, ``proven``, and ``targets``: postings as ``status`` gives them, each with a
+    ``proof``: ``dark`` (seen to be gone), ``gone`` (taken away where nobody can look), ``told`` (what was sent cannot
+    be taken back), ``never`` (nothing was there) or ``not_yet``.
+    """
+    case = connection.execute(select(schema.cases).where(_c.id == name)).first()
+    if case is None:
+        return None
+    rows = connection.execute(_postings_of(case, None)).all()
+    targets = [{"proof": _proof(row), **_posting(row, language)} for row in rows]
+    over = case.standing != Standing.OPEN
+    return {
+        "case": name,
+        "state": "ended" if over else "open",
+        "outcome": case.outcome or None,
+        "proven": over and all(one["proof"] != "not_yet" for one in targets),
+        "targets": targets,
+    }
+
+
+def _proof(row: Any) -> str:
+    """Name how sure it is that nothing stands there any more."""
+    if row.kind == Kind.MESSAGE or (row.kind == Kind.POST and row.ending and row.applied == Applied.SHOWN):
+        return "told" if row.due is None or row.applied != Applied.SHOWN or _compare(row)[2] else "not_yet"
+    if row.desired == Desired.SHOWN or row.applied in (Applied.SHOWN, Applied.UNKNOWN):
+        return "not_yet"
+    if row.dark_at:
+        return "dark"
+    if row.gone_at and row.due is not None:
+        return "not_yet"  # it is still to be looked at
+    return "gone" if row.applied == Applied.GONE else "never"
 
 
 def _advice(connection: Connection, row: Any, language: str) -> list[str]:
@@ -114,6 +151,10 @@ def _posting(row: Any, language: str) -> dict[str, Any]:
         "settled": settled,
         **_reason(row, language),
         "verified_at": _time(row.verified_at),
+        "seen": row.seen or None,
+        "seen_text": row.seen_text or None,
+        "gone_at": _time(row.gone_at),
+        "dark_at": _time(row.dark_at),
         "due": _time(row.due),
     }
 
@@ -130,6 +171,10 @@ def _refusal(row: Any, language: str) -> dict[str, Any]:
         "settled": True,
         **_told(row, language),
         "verified_at": None,
+        "seen": None,
+        "seen_text": None,
+        "gone_at": None,
+        "dark_at": None,
         "due": None,
     }
 
@@ -213,6 +258,7 @@ class Gauges:
     oldest_left_behind: LeftBehind | None
     outcome_wanted: int  # expired cases: nobody has said how they ended
     notices: int  # delivery results that are still to be told
+    overdue: Mapping[str, int]  # place, remove -> how many postings took too long, as operators were told
     workers: Mapping[str, int]  # role -> how many processes that share the database have it
 
 
@@ -238,6 +284,7 @@ def gauges(connection: Connection, now: float) -> Gauges:
         oldest_left_behind=_oldest_left_behind(connection, now),
         outcome_wanted=connection.scalar(expired) or 0,
         notices=connection.scalar(notices) or 0,
+        overdue=how_many(connection),
         workers=_workers(connection, now),
     )
 

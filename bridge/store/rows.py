@@ -23,6 +23,7 @@ from bridge.core.posting import (
     Step,
     is_urgent,
     next_step,
+    shows,
 )
 from bridge.core.retry import After, Done
 from bridge.core.turns import Turn
@@ -37,7 +38,7 @@ _DESIRED_HALF = 5  # the first fields of a State are the intake's to write
 WORK = (
     *(_t.id, _t.case_id, _t.target, _t.target_row, _t.channel, _t.adapter),
     *(_t.claim, _t.due, _t.doing, _t.doing_content, _t.doing_ending, _t.doing_since),
-    *(_t.applied_at, _t.verified_at, _t.seen, _t.seen_text, _t.gone_at, _t.dark_at),
+    *(_t.applied_at, _t.verified_at, _t.seen, _t.seen_text, _t.gone_at, _t.dark_at, _t.drift_at),
 )
 _FIRST = len(WORK)
 MOST_SEEN = 300  # characters that are kept of what stands on a board instead of ours
@@ -65,31 +66,44 @@ class Proof:
     seen_text: str = ""  # what stands there instead
     gone_at: float = 0.0
     dark_at: float = 0.0
+    drift_at: float = 0.0  # since when every look has found something else than what was done
 
     @classmethod
     def of(cls, row: Any) -> Proof:
         """Read it from a posting."""
-        return cls(row.verified_at, row.seen, row.seen_text, row.gone_at, row.dark_at)
+        return cls(*(getattr(row, field.name) for field in fields(cls)))
 
-    def after(self, done: Done, now: float) -> Proof:
+    def after(self, done: Done, before: State, now: float) -> Proof:
         """Take in what came of a step."""
         match done.step, done.result:
             case _, AdapterError():
                 return self
             case Step.RETRACT, _:
-                return replace(self, gone_at=now, dark_at=0.0)
+                return self.removed(now)
             case ((Step.PUBLISH | Step.UPDATE), _):
-                return replace(self, gone_at=0.0, dark_at=0.0)
+                return self.placed(anew=before.applied_content not in ("", done.content_id))
             case Step.OBSERVE, Observation() as found:
-                return self._looked(found, now)
+                return self._looked(found, done.content, now)
             case _:
                 return replace(self, verified_at=now)
 
-    def _looked(self, found: Observation, now: float) -> Proof:
-        seen = "ours" if found.present else "dark" if found.text is None else "other"
+    def placed(self, *, anew: bool) -> Proof:
+        """It was placed; what was seen before says nothing of another text."""
+        there = replace(self, gone_at=0.0, dark_at=0.0)
+        return replace(there, seen="", seen_text="") if anew else there
+
+    def removed(self, now: float) -> Proof:
+        """It was taken away, and is still to be seen gone."""
+        return replace(self, gone_at=now, dark_at=0.0, seen="", seen_text="")
+
+    def _looked(self, found: Observation, sent: Content | None, now: float) -> Proof:
+        ours = found.present and (sent is None or shows(found, sent))
+        seen = "ours" if ours else "dark" if found.text is None else "other"
+        there = (found.text or "")[:MOST_SEEN].replace("\0", "") if seen == "other" else ""  # PostgreSQL takes no NUL
         dark_at = self.dark_at or now if self.gone_at and not found.present else 0.0
-        there = (found.text or "")[:MOST_SEEN] if seen == "other" else ""
-        return replace(self, verified_at=now, seen=seen, seen_text=there.replace("\0", ""), dark_at=dark_at)
+        as_told = not found.present if self.gone_at else ours
+        drift_at = 0.0 if as_told else self.drift_at or now
+        return replace(self, verified_at=now, seen=seen, seen_text=there, dark_at=dark_at, drift_at=drift_at)
 
 
 RESULT = Prepared(
@@ -154,6 +168,16 @@ class Finished:
     work: Work
     done: Done
     seconds: float
+
+    @property
+    def is_drift(self) -> bool:
+        """Whether a look found it otherwise than it was left."""
+        seen, state = self.done.result, self.work.state
+        if not isinstance(seen, Observation):
+            return False
+        if state.applied is Applied.SHOWN:
+            return not (self.done.content is None or shows(seen, self.done.content))
+        return state.applied is Applied.GONE and seen.present
 
 
 def state_of(row: Any) -> State:

@@ -134,6 +134,7 @@ postings = Table(
     _text("seen_text", server_default=""),  # what stands there instead
     Column("gone_at", Double, nullable=False, default=0.0, server_default=text("0")),  # taken away
     Column("dark_at", Double, nullable=False, default=0.0, server_default=text("0")),  # and first seen to be gone
+    Column("drift_at", Double, nullable=False, default=0.0, server_default=text("0")),  # since when it is not so
     # when to look again, and who is looking
     _time("due", nullable=True),
     Column("priority", SmallInteger, nullable=False, default=1),
@@ -154,8 +155,11 @@ Index(
 )
 Index("ix_postings_target_row", postings.c.target_row, sqlite_where=_is_due, postgresql_where=_is_due)
 Index("ix_postings_case_id_target", postings.c.case_id, postings.c.target)
-# What is on a board, or is to be: the cases that share it.
-ON_A_BOARD = text("kind = 'state' AND (desired = 'shown' OR applied IN ('shown', 'unknown'))")
+# What is on a board, or is to be, or was and has not been seen to be gone.
+ON_A_BOARD = text(
+    "kind = 'state' AND (desired = 'shown' OR applied IN ('shown', 'unknown')"
+    " OR (gone_at > dark_at AND due IS NOT NULL))"
+)
 Index("ix_postings_on_a_board", postings.c.target, sqlite_where=ON_A_BOARD, postgresql_where=ON_A_BOARD)
 # Still there and unwanted (``State.wanted`` in SQL); what was mailed is out of our hands. Written with literals, for a
 # database uses a partial index only where it can see that a query says the same.
@@ -265,6 +269,19 @@ policies = Table(
     _number("number"),
     _text("body"),
 )
+
+# What took too long to be shown or taken away, and whom that was told.
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("posting", String(26), primary_key=True),
+    _text("case_id", 255),
+    _text("what", 8),  # place, remove
+    _time("since"),
+    _number("told"),
+    _time("next_at"),
+)
+Index("ix_alarms_case_id", alarms.c.case_id)
 
 # Small facts about the whole bridge, for instance its name.
 facts = Table("facts", metadata, Column("name", String(64), primary_key=True), _text("value"))

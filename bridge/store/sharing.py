@@ -107,8 +107,8 @@ def others_after(
         due = None if state.waits else now if gap else now + timing.checks[0] if is_new else row.due
         proof = Proof.of(row)
         if state.waits:
-            proof = replace(proof, gone_at=now, dark_at=0.0)
+            proof = proof.removed(now)
         elif is_new:
-            proof = replace(proof, gone_at=0.0, dark_at=0.0)
+            proof = proof.placed(anew=True)
         results.append(result_row(row.id, After(state, due), can, now if is_new else row.applied_at, proof))
     return results

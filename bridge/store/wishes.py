@@ -175,7 +175,7 @@ _UNTOUCHED: Mapping[str, Any] = {  # what a new posting holds beside its row
     **dict.fromkeys(("applied_content", "applied_photo", "error", "doing", "doing_content", "seen", "seen_text"), ""),
     **dict.fromkeys(("applied_revision", "blind", "looks", "attempts"), 0),
     **dict.fromkeys(("applied_ending", "carried", "stale", "held", "waits", "doing_ending"), False),
-    **dict.fromkeys(("shown_until", "applied_at", "verified_at", "gone_at", "dark_at", "doing_since"), 0.0),
+    **dict.fromkeys(("shown_until", "applied_at", "verified_at", "gone_at", "dark_at", "drift_at", "doing_since"), 0.0),
 }
 
 

@@ -263,7 +263,7 @@ class WorkStore:
             can = self._adapters[row.adapter]
             then = after(state_of(row), done, can, self._timing, now, self._random.random())
             applied_at = row.applied_at if done.step is Step.OBSERVE else work.since or now
-            results.append(result_row(row.id, then, can, applied_at, Proof.of(row).after(done, now)))
+            results.append(result_row(row.id, then, can, applied_at, Proof.of(row).after(done, work.state, now)))
             results += sharing.others_after(work, done, rows, can, self._timing, now)
             if isinstance(done.result, TransientError) and then.due:
                 self._spare_target(connection, row, then.due)

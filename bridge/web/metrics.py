@@ -74,6 +74,9 @@ class Metrics:
             "Whether the rules, targets and templates on disk were refused at a reload (1): older decide",
         )
         self._read = self._gauge("policy_read_timestamp_seconds", "When the rules, targets and templates were read")
+        self._late = self._gauge("overdue_postings", "Postings that took too long to place or remove, as told", "what")
+        self._findings = self._gauge("audit_findings", "Differences that the latest audit found")
+        self._drift = self._counter("drift", "Looks that found a board otherwise than it was left", "channel")
         self._spans_dropped = self._counter("trace_spans_dropped", "Spans that were not exported")
         self._age = self._gauge("figures_age_seconds", "Age of the figures that come from the store; NaN: none yet")
 
@@ -97,6 +100,8 @@ class Metrics:
         """Count a step that ran, and how long it took."""
         self._steps.labels(work.channel, work.step.value, result_word(finished.done)).inc()
         self._seconds.labels(work.channel, work.step.value).observe(finished.seconds)
+        if finished.is_drift:
+            self._drift.labels(work.channel).inc()
 
     def erased(self, what: str, rows: int) -> None:
         """Count rows that were erased, by their table."""
@@ -110,6 +115,10 @@ class Metrics:
         """Ask this at each scrape what decides."""
         self._refused.set_function(lambda: float(policy.refused))
         self._read.set_function(lambda: policy.since)
+
+    def watch_audit(self, findings: Callable[[], int]) -> None:
+        """Ask this at each scrape what the latest audit found."""
+        self._findings.set_function(lambda: float(findings()))
 
     def part(self, name: str, *, ready: bool) -> None:
         """Note whether a part is ready."""
@@ -129,6 +138,8 @@ class Metrics:
         self._overdue.set(found.oldest_left_behind.seconds if found.oldest_left_behind else 0.0)
         self._outcomes.set(found.outcome_wanted)
         self._notices.set(found.notices)
+        for what in ("place", "remove"):
+            self._late.labels(what).set(found.overdue.get(what, 0))
         self._workers.clear()
         for role, number in found.workers.items():
             self._workers.labels(role).set(number)
