@@ -18,7 +18,7 @@ from bridge.adapters.registry import Resources, find_adapters
 from bridge.core.content import Content
 from bridge.core.errors import BridgeError, InvalidInput, PermanentError, StoreUnavailable
 from bridge.core.planning import Policy
-from bridge.core.ports import Adapter, AdminOutbox
+from bridge.core.ports import Adapter, AdminOutbox, Displays
 from bridge.core.posting import Posting
 from bridge.core.target import Target
 from bridge.core.trace import UNTRACED, Tracer
@@ -29,6 +29,7 @@ from bridge.settings import Loaded
 from bridge.store import backup
 from bridge.store.backup import Copied
 from bridge.store.database import Database, check_there, make_folder, read_url
+from bridge.store.displays import DisplayStore
 from bridge.store.migrate import fits, migrate
 from bridge.store.outbox import AdminOutboxStore
 
@@ -58,6 +59,7 @@ class Bridge:
     intake: Intake
     bell: Bell
     http: aiohttp.ClientSession
+    displays: DisplayStore
 
     @property
     def configured(self) -> Configured:
@@ -115,14 +117,14 @@ class Opened(NamedTuple):
 
 
 @asynccontextmanager
-async def open_adapters(loaded: Loaded, outbox: AdminOutbox) -> AsyncIterator[Opened]:
+async def open_adapters(loaded: Loaded, outbox: AdminOutbox, displays: Displays | None = None) -> AsyncIterator[Opened]:
     """Open every installed adapter with its own settings."""
     types = find_adapters()
     configs = adapter_configs(loaded, types)
     connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60)
     cookies = aiohttp.DummyCookieJar()
     async with AsyncExitStack() as stack, aiohttp.ClientSession(connector=connector, cookie_jar=cookies) as session:
-        resources = Resources(session, outbox)
+        resources = Resources(session, outbox, displays)
         yield Opened(
             {name: await stack.enter_async_context(found(configs[name], resources)) for name, found in types.items()},
             session,
@@ -134,7 +136,10 @@ async def open_bridge(loaded: Loaded, tracer: Tracer = UNTRACED) -> AsyncIterato
     """Put a bridge together; ``InvalidInput`` names every fault of the files."""
     database = open_database(loaded)
     try:
-        async with open_adapters(loaded, AdminOutboxStore(database, database.clock)) as (adapters, http):
+        bell = Bell()
+        displays = DisplayStore(database, loaded.settings.display.dead_man, bell.ring)
+        outbox = AdminOutboxStore(database, database.clock)
+        async with open_adapters(loaded, outbox, displays) as (adapters, http):
             capabilities = {name: adapter.capabilities for name, adapter in adapters.items()}
             current = Current(load_policy(loaded, find_adapters(), capabilities))
             for finding in current.configured.findings:
@@ -142,7 +147,6 @@ async def open_bridge(loaded: Loaded, tracer: Tracer = UNTRACED) -> AsyncIterato
             for mended in current.configured.mended:
                 log.warning("mended", what=mended)
             await _prepare_patiently(database)
-            bell = Bell()
             intake = Intake(
                 database,
                 lambda: current.configured.policy,
@@ -153,7 +157,7 @@ async def open_bridge(loaded: Loaded, tracer: Tracer = UNTRACED) -> AsyncIterato
                 clock=lambda: datetime.fromtimestamp(database.clock(), UTC),
                 tracer=tracer,
             )
-            yield Bridge(loaded, database, adapters, current, intake, bell, http)
+            yield Bridge(loaded, database, adapters, current, intake, bell, http, displays)
     finally:
         await database.close()
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pysnmp.error import PySnmpError
 from pysnmp.hlapi.v3arch.asyncio import (
     USM_AUTH_HMAC96_MD5,
     USM_AUTH_HMAC96_SHA,
@@ -118,7 +119,7 @@ class Line:
                 self._way = await UdpTransportTarget.create(
                     self._place, timeout=self._patience.seconds, retries=self._patience.repeats
                 )
-            except Exception as error:  # pysnmp wraps what the resolver says in an error of its own
+            except PySnmpError as error:  # it wraps what the resolver says
                 raise NoAnswer("the address cannot be found") from error
         failed, status, _, rows = await command(
             self._engine, self._who, self._way, ContextData(), *pairs, lookupMib=False
