@@ -24,6 +24,7 @@ from bridge.adapters.mime import Thread, parse_address
 from bridge.adapters.registry import AdapterConfig, Resources
 from bridge.adapters.smtp import SmtpPool
 from bridge.core.content import Content, Phase
+from bridge.core.dutch_time import AMSTERDAM, clock_time, day_and_time
 from bridge.core.errors import (
     AdapterError,
     InvalidInput,
@@ -170,7 +171,7 @@ class WorkOrder:
     def _told(self, target: Target, text: str) -> dict[str, str]:
         """Collect what a supplier must know: the board, where it is, the text, and by when."""
         place = f"{target.location.lat}, {target.location.lon}" if target.location else ""
-        by = (self._clock() + timedelta(seconds=self._config.deadline)).astimezone()
+        by = (self._clock() + timedelta(seconds=self._config.deadline)).astimezone(AMSTERDAM)
         return {
             "target": target.id,
             "owner": target.owner.name,
@@ -194,7 +195,7 @@ class WorkOrder:
                 await self._note(order, order.sent)
                 raise
             order = replace(order, sent=order.sent + 1)
-        asked = datetime.fromtimestamp(order.asked, UTC).astimezone().strftime("%H:%M")
+        asked = clock_time(order.asked)
         what = "placed" if order.what == "place" else "removed"
         again = f", {order.sent - 1} reminders" if order.sent > 1 else ""
         return f"asked the supplier at {asked}{again}; not confirmed as {what} yet"
@@ -254,11 +255,12 @@ def _refused(status: int) -> AdapterError:
 def _letter(order: Order, told: dict[str, str]) -> str:
     """Write the mail: in Dutch, for people who work with signs."""
     lines = [f"Bord: {told['target']} ({told['owner']})", *([f"Plaats: {told['place']}"] if told["place"] else [])]
+    by = day_and_time(datetime.fromisoformat(told["by"]))
     if order.what == "place":
-        lines += ["", f"Plaats deze tekst, letterlijk en volledig, vóór {told['by']}:", "", told["text"]]
+        lines += ["", f"Plaats deze tekst, letterlijk en volledig, vóór {by}:", "", told["text"]]
         lines += ["", "Staat het er? Bevestig dat hier; lukt het niet, zeg het daar ook:", order.link]
     else:
-        lines += ["", f"Verwijder de melding van Burgernet van dit bord, vóór {told['by']}.", "De zaak is voorbij."]
+        lines += ["", f"Verwijder de melding van Burgernet van dit bord, vóór {by}.", "De zaak is voorbij."]
         lines += ["", "Is het bord leeg? Bevestig dat hier:", order.link]
     return "\n".join(lines) + "\n"
 

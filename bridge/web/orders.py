@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import html
+from datetime import datetime
 from importlib.resources import files
 from string import Template
 
 from aiohttp import web
 
+from bridge.core.dutch_time import day_and_time
 from bridge.core.errors import StoreUnavailable
 from bridge.store.orders import Asked, OrderStore
 from bridge.web.page import choose_language
@@ -117,7 +119,7 @@ def _form(request: web.Request, asked: Asked) -> web.Response:
         (words["board"], f"{told.get('target', '')} ({told.get('owner', '')})"),
         (words["where"], told.get("place", "")),
     ]
-    facts.append((words["before"], told.get("by", "")))
+    facts.append((words["before"], day_and_time(datetime.fromisoformat(told["by"])) if told.get("by") else ""))
     rows = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in facts if value)
     text = f"<h2>{words['text']}</h2><pre>{html.escape(told.get('text', ''))}</pre>" if asked.what == "place" else ""
     body = Template(_read("order.html")).substitute(
