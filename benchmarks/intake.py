@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from aio_pika.abc import AbstractChannel
+
 from benchmarks.contenders import Arena, Contender, Targets
 from benchmarks.events import case_events
 from benchmarks.processes import Failed, cpu_seconds
@@ -40,21 +42,46 @@ def _elsewhere(arena: Arena) -> Targets:
 
 
 async def empty(arena: Arena, contender: Contender, events: int) -> dict[str, float]:
-    """Fill the queue while the contender is held, let it go, and wait until the queue is empty."""
+    """Fill the queue while the contender is held, let it go, and wait until the queue is empty.
+
+    The bridge also tells of every event, when the rush is over: ``told`` is when that was done.
+    """
     async with held(contender.pids[0]):
         for _ in range(0, events, AT_ONCE):
             await asyncio.gather(*(contender.send(case_events()[0]) for _ in range(min(AT_ONCE, events))))
         before = cpu_seconds(contender.pids[0])
-    began = time.monotonic()
     async with arena.channel() as channel:
+        results = await _results(channel, contender)
+        began = time.monotonic()
         while time.monotonic() - began < PATIENCE:
             queue = await channel.declare_queue(contender.queue, passive=True)
             if queue.declaration_result.message_count == 0:
                 seconds = time.monotonic() - began
                 cpu = cpu_seconds(contender.pids[0]) - before
-                return {"seconds": round(seconds, 3), "rate": round(events / seconds, 1), "cpu": round(cpu, 2)}
+                found = {"seconds": round(seconds, 3), "rate": round(events / seconds, 1), "cpu": round(cpu, 2)}
+                return found | await _told(channel, results, events, began)
             await asyncio.sleep(LOOK)
     raise Failed(f"{contender.name}: the queue was not empty after {PATIENCE:g} s")
+
+
+async def _results(channel: AbstractChannel, contender: Contender) -> str:
+    """Collect what the bridge tells of the events; the bare consumer tells nothing."""
+    if contender.name == "bare":
+        return ""
+    queue = await channel.declare_queue(exclusive=True)
+    await queue.bind(f"{contender.exchange.name}.status", "#")
+    return queue.name
+
+
+async def _told(channel: AbstractChannel, results: str, events: int, began: float) -> dict[str, float]:
+    while results and time.monotonic() - began < PATIENCE:
+        queue = await channel.declare_queue(results, passive=True)
+        if (queue.declaration_result.message_count or 0) >= events:
+            return {"told": round(time.monotonic() - began, 3)}
+        await asyncio.sleep(LOOK)
+    if results:
+        raise Failed(f"not every event was told of after {PATIENCE:g} s")
+    return {}
 
 
 @asynccontextmanager

@@ -139,6 +139,7 @@ def _intake(part: Part) -> str:
             f"{one['rate']:,.0f}",
             f"{ratio(part, one['who']):.2f}×",
             f"{one['cpu'] * 1e6 / part['events']:,.0f}",
+            f"{one['told']:.1f}" if "told" in one else "",
         )
         for one in part["rounds"]
     ]
@@ -146,10 +147,11 @@ def _intake(part: Part) -> str:
         prose(
             f"{part['events']:,} openings of as many cases wait in a quorum queue; the contender, started before and"
             f" held meanwhile, is let go, with a prefetch of {part['prefetch']}. None of them is meant for the"
-            " bridge's one board: each is read, kept, judged and told of (`nl.burgernet.posting.refused`). The bare"
-            " consumer acknowledges and forgets."
+            " bridge's one board: each is read, kept and judged. The bare consumer acknowledges and forgets. The bridge"
+            " also tells of each (`nl.burgernet.posting.refused`); that waits while events stand in line, and the last"
+            " column says when all was told."
         )
-        + table(("", "seconds", "events/s", "ratio", "processor time an event, µs"), rows)
+        + table(("", "seconds", "events/s", "ratio", "processor time an event, µs", "all told after, s"), rows)
         + chart("intake", "Events a second, bare and bridge, and the aim")
     )
 

@@ -34,7 +34,14 @@ def commands(group: Any = None, words: tuple[str, ...] = ()) -> Iterator[tuple[t
 EVERY = dict(commands())
 NEEDS_A_FILE = {"send", "backup", "restore", "preview", "check-text", "geo"}
 CONFIGURED = [
-    (*words, *(["9"] if words[-1] == "show" else ["-"] * ("event" in str(one.params) or words[0] in NEEDS_A_FILE)))
+    (
+        *words,
+        *(
+            ["9"]
+            if words[-1] in ("show", "report")
+            else ["-"] * ("event" in str(one.params) or words[0] in NEEDS_A_FILE)
+        ),
+    )
     for words, one in EVERY.items()
     if any("--config" in parameter.opts for parameter in one.params)
 ]
@@ -357,7 +364,10 @@ async def test_bad_files_behind_the_settings(alone: Bench) -> None:
     expected = [where + line for _, line in BAD_TARGETS if line]
     about = [line for line in lines if where in line]
     assert [line[: len(start)] for line, start in zip(about, expected, strict=True)] == expected
-    assert "adapters.zork: is not installed; installed are email, facebook, http_sign, outbox" in lines
+    assert (
+        "adapters.zork: is not installed; installed are display, email, facebook, http_sign, ntcip_sign, outbox, work_order"
+        in lines
+    )
     assert any(line.startswith("adapters.email.port: 0 is not allowed; ") for line in lines)
     assert f"{rules}:1: rules.0.effect: \"maybe\" is not allowed; allowed: 'allow' or 'deny'" in lines
     assert any(line.startswith("templates: nl/email/opened.txt.j2, line 1: ") for line in lines)
