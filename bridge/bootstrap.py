@@ -18,7 +18,7 @@ from bridge.adapters.registry import NoCounter, Resources, find_adapters
 from bridge.core.content import Content
 from bridge.core.errors import BridgeError, InvalidInput, PermanentError, StoreUnavailable
 from bridge.core.planning import Policy
-from bridge.core.ports import Adapter, AdminOutbox, Counter, Displays
+from bridge.core.ports import Adapter, AdminOutbox, Counter, Displays, Orders
 from bridge.core.posting import Posting
 from bridge.core.target import Target
 from bridge.core.trace import UNTRACED, Tracer
@@ -32,6 +32,7 @@ from bridge.store.counters import CounterStore
 from bridge.store.database import Database, check_there, make_folder, read_url
 from bridge.store.displays import DisplayStore
 from bridge.store.migrate import fits, migrate
+from bridge.store.orders import OrderStore
 from bridge.store.outbox import AdminOutboxStore
 
 log = structlog.get_logger()
@@ -61,6 +62,7 @@ class Bridge:
     bell: Bell
     http: aiohttp.ClientSession
     displays: DisplayStore
+    orders: OrderStore
 
     @property
     def configured(self) -> Configured:
@@ -119,7 +121,11 @@ class Opened(NamedTuple):
 
 @asynccontextmanager
 async def open_adapters(
-    loaded: Loaded, outbox: AdminOutbox, displays: Displays | None = None, counter: Counter | None = None
+    loaded: Loaded,
+    outbox: AdminOutbox,
+    displays: Displays | None = None,
+    orders: Orders | None = None,
+    counter: Counter | None = None,
 ) -> AsyncIterator[Opened]:
     """Open every installed adapter with its own settings."""
     types = find_adapters()
@@ -127,7 +133,7 @@ async def open_adapters(
     connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60)
     cookies = aiohttp.DummyCookieJar()
     async with AsyncExitStack() as stack, aiohttp.ClientSession(connector=connector, cookie_jar=cookies) as session:
-        resources = Resources(session, outbox, displays, counter or NoCounter())
+        resources = Resources(session, outbox, displays, orders, counter or NoCounter())
         yield Opened(
             {name: await stack.enter_async_context(found(configs[name], resources)) for name, found in types.items()},
             session,
@@ -142,7 +148,8 @@ async def open_bridge(loaded: Loaded, tracer: Tracer = UNTRACED) -> AsyncIterato
         bell = Bell()
         displays = DisplayStore(database, loaded.settings.display.dead_man, bell.ring)
         outbox = AdminOutboxStore(database, database.clock)
-        async with open_adapters(loaded, outbox, displays, CounterStore(database)) as (adapters, http):
+        orders, counter = OrderStore(database, loaded.settings.web.public_url, bell.ring), CounterStore(database)
+        async with open_adapters(loaded, outbox, displays, orders, counter) as (adapters, http):
             capabilities = {name: adapter.capabilities for name, adapter in adapters.items()}
             current = Current(load_policy(loaded, find_adapters(), capabilities))
             for finding in current.configured.findings:
@@ -160,7 +167,7 @@ async def open_bridge(loaded: Loaded, tracer: Tracer = UNTRACED) -> AsyncIterato
                 clock=lambda: datetime.fromtimestamp(database.clock(), UTC),
                 tracer=tracer,
             )
-            yield Bridge(loaded, database, adapters, current, intake, bell, http, displays)
+            yield Bridge(loaded, database, adapters, current, intake, bell, http, displays, orders)
     finally:
         await database.close()
 
@@ -267,6 +274,11 @@ async def check(loaded: Loaded) -> str:
                 capabilities[name] = found(found.Config(), resources).capabilities
     try:
         configured = load_policy(loaded, types, capabilities)
+        asks = [one.id for one in configured.policy.targets if one.adapter == "work_order"]
+        if asks and not loaded.settings.web.public_url:
+            problems.append(
+                f"web.public_url: is empty, and target {asks[0]} needs it for suppliers to confirm; allowed: a URL"
+            )
         problems += [*configured.templates.check(), *configured.findings, *configured.mended]
         played = play_tests(loaded, configured)
         problems += [line for one in played for line in one.problems()]

@@ -11,7 +11,7 @@ import aiohttp
 from pydantic import BaseModel, ConfigDict
 
 from bridge.core.errors import InvalidInput, PermanentError
-from bridge.core.ports import Adapter, AdminOutbox, Counter, Displays, Number
+from bridge.core.ports import Adapter, AdminOutbox, Counter, Displays, Number, Orders
 from bridge.core.target import Target
 
 GROUP = "burgernet_bridge.adapters"
@@ -45,6 +45,7 @@ class Resources:
     http: aiohttp.ClientSession
     outbox: AdminOutbox
     displays: Displays | None = None
+    orders: Orders | None = None
     counter: Counter = field(default_factory=NoCounter)
 
 
