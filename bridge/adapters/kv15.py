@@ -24,6 +24,7 @@ from pydantic import Field
 from bridge.adapters.kv15_feed import Feed
 from bridge.adapters.registry import AdapterConfig, Resources
 from bridge.core.content import Content
+from bridge.core.dutch_time import AMSTERDAM
 from bridge.core.errors import (
     AdapterError,
     InvalidInput,
@@ -39,7 +40,6 @@ from bridge.protocols.kv15 import (
     MOST_NUMBER,
     OWNER,
     STOP,
-    ZONE,
     Envelope,
     Key,
     StopMessage,
@@ -193,7 +193,7 @@ class Kv15:
         posting, place, text = receipt.posting, _reachable(receipt.posting.target), _text(content)
         if content.valid_until is None:
             raise PermanentError("a stop message needs an end, and this content has none")
-        starts = self._clock().astimezone(ZONE).replace(microsecond=0)
+        starts = self._clock().astimezone(AMSTERDAM).replace(microsecond=0)
         ends = max(content.valid_until.replace(microsecond=0), starts + timedelta(seconds=1))
         await self._hear()
         old = await self._keys(receipt)

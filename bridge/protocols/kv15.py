@@ -11,15 +11,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 from lxml import etree
+
+from bridge.core.dutch_time import AMSTERDAM
 
 NAMESPACE = "http://bison.connekt.nl/tmi8/kv15/msg"
 DOSSIER = "KV15messages"
 MOST_CHARACTERS = 255  # of messagecontent
 MOST_NUMBER = 9_999  # of messagecodenumber: messages of one owner on one day
-ZONE = ZoneInfo("Europe/Amsterdam")
 PRIORITIES = ("CALAMITY", "PTPROCESS", "COMMERCIAL", "MISC")
 KINDS = ("GENERAL", "ADDITIONAL", "OVERRULE", "BOTTOMLINE")
 OWNER = re.compile(r"[A-Za-z0-9_-]{1,10}")
@@ -153,4 +153,4 @@ def read_xml(body: bytes) -> Any:
 
 def iso(moment: datetime) -> str:
     """Write a moment as KV15 wants it: whole seconds, Dutch time, with its zone."""
-    return moment.astimezone(ZONE).isoformat(timespec="seconds")
+    return moment.astimezone(AMSTERDAM).isoformat(timespec="seconds")

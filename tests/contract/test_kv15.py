@@ -13,9 +13,10 @@ import pytest
 
 from bridge.adapters.kv15 import Kv15, Kv15Config
 from bridge.adapters.registry import Resources
+from bridge.core.dutch_time import AMSTERDAM
 from bridge.core.errors import OutcomeUnknown, PermanentError, StoreUnavailable, TransientError
 from bridge.core.posting import Posting, Receipt
-from bridge.protocols.kv15 import ZONE, Key
+from bridge.protocols.kv15 import Key
 from bridge.simulators.fault import Fault
 from bridge.simulators.kv15 import Kv15Simulator
 from bridge.store.counters import CounterStore
@@ -167,7 +168,7 @@ async def test_refusals_do_not_pile_up(
 
 async def test_the_day_is_the_dutch_one(counter: CounterStore, receiver: Kv15Simulator, posting: Posting) -> None:
     """Numbers begin anew at midnight in the Netherlands; a message of yesterday is deleted under its own date."""
-    now = datetime.now(ZONE).replace(hour=23, minute=59, second=0, microsecond=0)
+    now = datetime.now(AMSTERDAM).replace(hour=23, minute=59, second=0, microsecond=0)
     moments = [now]
     async with an_adapter(counter, clock=lambda: moments[-1]) as adapter:
         receipt = await adapter.publish(posting, content(valid_until=now + timedelta(minutes=15)))
