@@ -325,11 +325,5 @@ async def test_gauges_follow_an_index_past_the_history(database: Database) -> No
     scans = [line for line in plan if line.strip(" ->").upper().startswith(("SCAN", "SEQ SCAN"))]
     assert [line for line in scans if "INDEX ix_" not in line] == []
     text = "\n".join(plan)
-    for index in (
-        "cases_standing_expires",
-        "postings_case_id_target",
-        "postings_left_behind",
-        "postings_on_a_board",
-        "cases_changed",
-    ):
+    for index in ("cases_standing_expires", "postings_case_id_target", "postings_left_behind", "postings_on_a_board", "cases_changed"):
         assert f"ix_{index}" in text
