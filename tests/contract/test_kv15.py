@@ -100,6 +100,19 @@ async def test_an_update_is_one_dossier(adapter: Kv15, receiver: Kv15Simulator, 
     ]
 
 
+async def test_what_is_gone_is_deleted_once(
+    adapter: Kv15, counter: CounterStore, receiver: Kv15Simulator, posting: Posting
+) -> None:
+    """Renewal after renewal deletes the number before and no other; after the retraction none is left to delete."""
+    receipt = await adapter.publish(posting, content())
+    for _ in range(3):
+        receipt = stored(await adapter.update(receipt, content()))
+    assert [key.number for orders in receiver.dossiers for key, shown in orders if not shown] == [1, 2, 3]
+    assert [number for _, number in await counter.held(posting.id)] == [4]
+    await adapter.retract(receipt)
+    assert await counter.held(posting.id) == []
+
+
 async def test_cases_stand_beside_each_other(adapter: Kv15, receiver: Kv15Simulator, posting: Posting) -> None:
     """Two cases at the same stops have a message each, and ending one leaves the other."""
     other = posting_at(posting.target.address, "2026112200043")

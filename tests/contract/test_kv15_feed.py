@@ -67,6 +67,19 @@ async def test_silence_of_the_feed_is_no_absence(
                 assert await adapter.observe(receipt) == Observation(present=False)
 
 
+async def test_a_message_that_has_ended_is_gone(
+    receiver: Kv15Simulator, counter: CounterStore, posting: Posting
+) -> None:
+    """A message that the feed told of with its end is seen until then, and not after, though nobody deleted it."""
+    moments = [datetime.now(UTC)]
+    async with an_adapter(counter, lambda: moments[-1], kv8_url=receiver.kv8_url) as adapter:
+        await connected(receiver)
+        receipt = await adapter.publish(posting, content(valid_until=moments[0] + timedelta(minutes=10)))
+        for minutes, present in ((0, True), (9, True), (10, False)):
+            moments.append(moments[0] + timedelta(minutes=minutes))
+            assert (await adapter.observe(receipt)).present is present
+
+
 async def test_a_lie_of_the_feed_is_what_is_seen(
     receiver: Kv15Simulator, counter: CounterStore, posting: Posting
 ) -> None:
