@@ -14,11 +14,11 @@ import aiohttp
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from bridge.adapters.registry import Resources, find_adapters
+from bridge.adapters.registry import NoCounter, Resources, find_adapters
 from bridge.core.content import Content
 from bridge.core.errors import BridgeError, InvalidInput, PermanentError, StoreUnavailable
 from bridge.core.planning import Policy
-from bridge.core.ports import Adapter, AdminOutbox, Displays, Orders
+from bridge.core.ports import Adapter, AdminOutbox, Counter, Displays, Orders
 from bridge.core.posting import Posting
 from bridge.core.target import Target
 from bridge.core.trace import UNTRACED, Tracer
@@ -28,6 +28,7 @@ from bridge.rulebook.trial import Played, load_tests, play, trials_path
 from bridge.settings import Loaded
 from bridge.store import backup
 from bridge.store.backup import Copied
+from bridge.store.counters import CounterStore
 from bridge.store.database import Database, check_there, make_folder, read_url
 from bridge.store.displays import DisplayStore
 from bridge.store.migrate import fits, migrate
@@ -120,7 +121,11 @@ class Opened(NamedTuple):
 
 @asynccontextmanager
 async def open_adapters(
-    loaded: Loaded, outbox: AdminOutbox, displays: Displays | None = None, orders: Orders | None = None
+    loaded: Loaded,
+    outbox: AdminOutbox,
+    displays: Displays | None = None,
+    orders: Orders | None = None,
+    counter: Counter | None = None,
 ) -> AsyncIterator[Opened]:
     """Open every installed adapter with its own settings."""
     types = find_adapters()
@@ -128,7 +133,7 @@ async def open_adapters(
     connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60)
     cookies = aiohttp.DummyCookieJar()
     async with AsyncExitStack() as stack, aiohttp.ClientSession(connector=connector, cookie_jar=cookies) as session:
-        resources = Resources(session, outbox, displays, orders)
+        resources = Resources(session, outbox, displays, orders, counter or NoCounter())
         yield Opened(
             {name: await stack.enter_async_context(found(configs[name], resources)) for name, found in types.items()},
             session,
@@ -143,8 +148,8 @@ async def open_bridge(loaded: Loaded, tracer: Tracer = UNTRACED) -> AsyncIterato
         bell = Bell()
         displays = DisplayStore(database, loaded.settings.display.dead_man, bell.ring)
         outbox = AdminOutboxStore(database, database.clock)
-        orders = OrderStore(database, loaded.settings.web.public_url, bell.ring)
-        async with open_adapters(loaded, outbox, displays, orders) as (adapters, http):
+        orders, counter = OrderStore(database, loaded.settings.web.public_url, bell.ring), CounterStore(database)
+        async with open_adapters(loaded, outbox, displays, orders, counter) as (adapters, http):
             capabilities = {name: adapter.capabilities for name, adapter in adapters.items()}
             current = Current(load_policy(loaded, find_adapters(), capabilities))
             for finding in current.configured.findings:

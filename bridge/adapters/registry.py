@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import aiohttp
 from pydantic import BaseModel, ConfigDict
 
-from bridge.core.errors import InvalidInput
-from bridge.core.ports import Adapter, AdminOutbox, Displays, Orders
+from bridge.core.errors import InvalidInput, PermanentError
+from bridge.core.ports import Adapter, AdminOutbox, Counter, Displays, Number, Orders
 from bridge.core.target import Target
 
 GROUP = "burgernet_bridge.adapters"
@@ -23,14 +23,30 @@ class AdapterConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class NoCounter:
+    """Where there is no store, no number can be given out."""
+
+    async def next(self, name: str, most: int, holder: str = "", until: float = 0.0) -> NoReturn:  # noqa: ARG002
+        """Raise ``PermanentError``."""
+        raise PermanentError(f"{name}: there is no store that counts")
+
+    async def held(self, holder: str) -> Collection[Number]:  # noqa: ARG002 - nobody has any
+        """Give none."""
+        return ()
+
+    async def release(self, holder: str, numbers: Collection[Number]) -> None:
+        """Do nothing: there are none."""
+
+
 @dataclass(frozen=True)
 class Resources:
-    """What adapters share: one HTTP session, and where the store keeps what admins and screens come to get."""
+    """What adapters share: one HTTP session, where the store keeps what people come to get, and a durable counter."""
 
     http: aiohttp.ClientSession
     outbox: AdminOutbox
     displays: Displays | None = None
     orders: Orders | None = None
+    counter: Counter = field(default_factory=NoCounter)
 
 
 class OpenableAdapter(Adapter, Protocol):

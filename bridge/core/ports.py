@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -118,4 +118,30 @@ class AdminOutbox(Protocol):
 
     def put(self, posting: Posting, content: Content) -> Awaitable[None]:
         """Keep one message, durably; the same posting and revision again changes nothing."""
+        ...
+
+
+Number = tuple[str, int]
+"""A series, and one number of it."""
+
+
+class Counter(Protocol):
+    """Gives out numbers, each of a series once, durably, whichever process asks; and remembers for whom they were.
+
+    Every coroutine may raise ``StoreUnavailable``.
+    """
+
+    def next(self, name: str, most: int, holder: str = "", until: float = 0.0) -> Awaitable[int]:
+        """Give the next number of the series ``name``, from 1 to ``most``; after that raise ``PermanentError``.
+
+        It is remembered as ``holder``'s until it is released, or ``until`` (seconds since the epoch) has passed.
+        """
+        ...
+
+    def held(self, holder: str) -> Awaitable[Collection[Number]]:
+        """Give the numbers that ``holder`` still has, of any series."""
+        ...
+
+    def release(self, holder: str, numbers: Collection[Number]) -> Awaitable[None]:
+        """Forget that ``holder`` has these; they are not given out again."""
         ...

@@ -335,5 +335,17 @@ alarms = Table(
 )
 Index("ix_alarms_case_id", alarms.c.case_id)
 
+# Numbers that are given out one by one: the last of each series; and for whom those were that may still be in use.
+counters = Table("counters", metadata, Column("name", String(100), primary_key=True), _number("value"))
+numbers = Table(
+    "numbers",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    _text("holder", 64),
+    _time("until"),
+)
+Index("ix_numbers_holder", numbers.c.holder)
+
 # Small facts about the whole bridge, for instance its name.
 facts = Table("facts", metadata, Column("name", String(64), primary_key=True), _text("value"))

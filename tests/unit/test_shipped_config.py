@@ -50,7 +50,7 @@ def test_every_setting_is_shown() -> None:
     sections = {name: type(field.default) for name, field in Settings.model_fields.items() if name != "adapters"}
     models = [model for model in sections.values() if hasattr(model, "model_fields")]
     models += [adapter.Config for adapter in ADAPTERS.values()]
-    shown = set(re.findall(r"^ *(?:# )?([a-z_]+):", text, re.MULTILINE))
+    shown = set(re.findall(r"^ *(?:# )?([a-z0-9_]+):", text, re.MULTILINE))
     assert shown >= set(sections) | set(ADAPTERS) | {key for model in models for key in model.model_fields}
 
 
