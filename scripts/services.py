@@ -31,6 +31,7 @@ HOME = Path(__file__).resolve().parent.parent / ".services"
 PROGRAMS = {
     "smtp-sink": "postfix",
     "promtool": "prometheus",
+    "mosquitto": "mosquitto",
 }  # what tests start for themselves, and Debian's package that has it
 
 
