@@ -72,6 +72,7 @@ class MqttDisplay:
         self._news = asyncio.Event()  # something to say on the ack topic
         self._moved = asyncio.Event()  # something that a test may wait for
         self._cut = asyncio.Event()  # leave the broker
+        self._stopping = False
         self._running: asyncio.Task[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
 
@@ -102,14 +103,15 @@ class MqttDisplay:
 
     async def start(self) -> None:
         """Look for the broker, again and again, until stopped."""
+        self._stopping = False
         self._running = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
         """Leave the broker; what is shown stays until it clears itself."""
         if self._running is not None:
-            self._running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._running
+            self._stopping = True
+            self._cut.set()
+            await self._running
             self._running = None
 
     def reboot(self) -> None:
@@ -146,10 +148,11 @@ class MqttDisplay:
             while not condition():
                 self._moved.clear()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._moved.wait(), 0.02)
+                    async with asyncio.timeout(0.02):
+                        await self._moved.wait()
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopping:
             if Fault.UNREACHABLE not in self._faults:
                 self._cut.clear()
                 with contextlib.suppress(aiomqtt.MqttError):
@@ -174,9 +177,7 @@ class MqttDisplay:
                     part.result()
                 await client.publish(will.topic, b"offline", qos=1, retain=True)
             finally:
-                for part in parts:
-                    part.cancel()
-                await asyncio.gather(*parts, return_exceptions=True)
+                await _end(parts)
 
     async def _leave(self) -> None:
         await self._cut.wait()
@@ -236,6 +237,14 @@ class MqttDisplay:
     def _ring(self) -> None:
         self._expire()
         self._tell()
+
+
+async def _end(parts: Collection[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they are done: before Python 3.12 the library's ``wait_for`` may swallow a cancellation."""
+    while pending := [part for part in parts if not part.done()]:
+        for part in pending:
+            part.cancel()
+        await asyncio.wait(pending, timeout=0.1)
 
 
 def _read(raw: bytes) -> tuple[str | None, _State | None, str]:
