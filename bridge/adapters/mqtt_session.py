@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import ssl
 from collections.abc import AsyncIterator, Sequence
@@ -87,11 +88,15 @@ class Session(Client):
         self._refused: ReasonCode | None = None
 
     async def __aenter__(self) -> Self:
-        """Connect; what we no longer wait for hangs up when it comes about."""
+        """Connect; what comes about after we gave it up hangs up then, and what never does at the next keep-alive."""
         try:
             return await super().__aenter__()
-        except BaseException:
+        except asyncio.CancelledError:  # a thread may be at it still
             self._client.on_connect = lambda client, *_: client.disconnect()
+            self._client.on_disconnect = None  # the library's own looks at what was given up
+            raise
+        except MqttError:
+            self._client.on_disconnect = None
             self._client.disconnect()
             raise
 

@@ -96,11 +96,9 @@ async def scripted(
                     after = 2 + int.from_bytes(body[:2], "big")
                     if goodbye is not None:
                         writer.write(bytes([0xE0, 2, goodbye, 0]))
-                        break
+                        writer.write_eof()
                     if puback is not None:
                         writer.write(bytes([0x40, 4, *body[after : after + 2], puback, 0]))
-                if kind == 14 or (kind == 1 and connack):
-                    break
                 await writer.drain()
         writer.close()
 
