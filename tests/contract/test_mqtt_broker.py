@@ -12,10 +12,10 @@ from bridge.adapters.mqtt_session import PERMANENT
 from bridge.adapters.mqtt_sign import MqttSign
 from bridge.core.errors import InvalidInput, OutcomeUnknown, PermanentError, TransientError
 from bridge.core.posting import Receipt
-from tests.contract.mosquitto import Mosquitto, free_port, scripted
-from tests.contract.test_mqtt_sign import a_content, a_display, a_posting, an_adapter, pytestmark
+from tests.contract.mosquitto import Mosquitto, free_port, needs_mosquitto, scripted
+from tests.contract.test_mqtt_sign import a_content, a_display, a_posting, an_adapter
 
-__all__ = ["pytestmark"]
+pytestmark = needs_mosquitto
 
 # MQTT 5.0 table 3-1 (CONNACK), 3.4.2.1 (PUBACK) and 3.9.3 (SUBACK).
 CONNACK = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,13 +25,10 @@ from bridge.core.target import Owner, OwnerKind, Sign, Target
 from bridge.simulators.fault import Fault
 from bridge.simulators.mqtt_display import MqttDisplay
 from bridge.testing import CORRECTION, OPENING, AdapterContract
-from tests.contract.mosquitto import MOSQUITTO, Mosquitto
+from tests.contract.mosquitto import Mosquitto, needs_mosquitto
 from tests.contract.test_http_sign import NoOutbox
 
-pytestmark = pytest.mark.skipif(
-    MOSQUITTO is None and os.environ.get("CI", "").lower() not in {"true", "1"},
-    reason="Debian's mosquitto is not installed, so NOTHING of MQTT was tested; run: make services",
-)
+pytestmark = needs_mosquitto
 CASE, OTHER = "2026112200042", "2026112200043"
 TOPIC = "leiden/station"
 
