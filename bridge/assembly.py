@@ -12,6 +12,7 @@ from functools import partial
 from random import Random
 
 import structlog
+from aiohttp import web
 
 from bridge import __version__
 from bridge.adapters.email import EmailConfig
@@ -42,7 +43,9 @@ from bridge.store.database import PROCESS, Database, read_url
 from bridge.store.notices import Notices
 from bridge.store.work import WorkStore
 from bridge.store.workers import Member
+from bridge.web.displays import DisplayPages
 from bridge.web.metrics import Metrics
+from bridge.web.orders import OrderPages
 from bridge.web.server import WebServer, make_app
 
 log = structlog.get_logger()
@@ -140,10 +143,21 @@ class _Assembly:
         reloader = self._add_reloader()
         if Role.WEB in self._roles:
             app = make_app(self._parts, self._database, self._metrics)
+            self._add_displays(app)
             self._parts["web"] = WebServer(self._settings.web, app)
         if self._team:
             self._stops.append(Stop("workers", self._team.leave))
         return Service(self._parts, self._stops, self._settings.service.stop_timeout, reloader.hang_up)
+
+    def _add_displays(self, app: web.Application) -> None:
+        bridge, settings = self._bridge, self._settings.display
+        coat = bridge.loaded.path(settings.coat_of_arms) if settings.coat_of_arms else None
+        pages = DisplayPages(bridge.displays, lambda: bridge.policy.targets, settings, coat, self._database.clock)
+        pages.add_to(app)
+        OrderPages(bridge.orders).add_to(app)
+        bridge.displays.listeners.append(pages.wake)
+        bridge.bell.listeners.append(pages.wake)
+        self._parts["displays"] = pages
 
     def _add_reloader(self) -> Reloader:
         bridge, types = self._bridge, find_adapters()

@@ -20,6 +20,7 @@ from pydantic import (
     SecretStr,
     ValidationError,
     field_validator,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 from pydantic_settings import (
@@ -99,6 +100,24 @@ class WebSettings(_Section):
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
     public_url: str = ""
+
+
+class DisplaySettings(_Section):
+    """Display pages. ``dead_man``: seconds of silence after which a page clears itself; ``beat``: how often we speak.
+
+    ``idle``: what it shows when there is nothing to show; ``coat_of_arms``: an image beside the clock.
+    """
+
+    idle: Literal["clock", "black"] = "clock"
+    coat_of_arms: str = ""
+    dead_man: Annotated[float, _seconds(5)] = 60.0
+    beat: Seconds = 10.0
+
+    @model_validator(mode="after")
+    def _often_enough(self) -> DisplaySettings:
+        if self.beat * 2 > self.dead_man:
+            raise ValueError("dead_man is at least twice beat, or pages clear themselves while we are there")
+        return self
 
 
 class PhotoSettings(_Section):
@@ -266,6 +285,7 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     queue: QueueSettings = QueueSettings()
     web: WebSettings = WebSettings()
+    display: DisplaySettings = DisplaySettings()
     photos: PhotoSettings = PhotoSettings()
     layout: LayoutSettings = LayoutSettings()
     advice: AdviceSettings = AdviceSettings()

@@ -31,7 +31,9 @@ HOME = Path(__file__).resolve().parent.parent / ".services"
 PROGRAMS = {
     "smtp-sink": "postfix",
     "promtool": "prometheus",
+    "snmpget": "snmp",
     "mosquitto": "mosquitto",
+    "chromium": "chromium",
 }  # what tests start for themselves, and Debian's package that has it
 
 

@@ -11,7 +11,7 @@ import aiohttp
 from pydantic import BaseModel, ConfigDict
 
 from bridge.core.errors import InvalidInput
-from bridge.core.ports import Adapter, AdminOutbox
+from bridge.core.ports import Adapter, AdminOutbox, Displays, Orders
 from bridge.core.target import Target
 
 GROUP = "burgernet_bridge.adapters"
@@ -25,10 +25,12 @@ class AdapterConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Resources:
-    """What adapters share: one HTTP session, and the place where admins' messages are kept."""
+    """What adapters share: one HTTP session, and where the store keeps what admins and screens come to get."""
 
     http: aiohttp.ClientSession
     outbox: AdminOutbox
+    displays: Displays | None = None
+    orders: Orders | None = None
 
 
 class OpenableAdapter(Adapter, Protocol):

@@ -33,6 +33,7 @@ class Kind:
 
 
 KINDS = {
+    "ntcip": Kind("bridge.simulators.ntcip:NtcipSimulator", "{host}:{port}", 16_161),
     "http": Kind("bridge.simulators.http_sign:HttpSimulator", "http://{host}:{port}/board", 9100),
     "alpha": Kind("bridge.simulators.alpha:AlphaSimulator", "{host}:{port}", 3001),
     "mqtt-display": Kind("bridge.simulators.mqtt_display:MqttDisplay", "mqtt://{host}:{port}/burgernet/display", 1883),
@@ -131,7 +132,8 @@ def _faults(simulator: Simulator) -> str:
 
 
 def _help(simulator: Simulator) -> str:
-    return f"words: {', '.join(simulator.known_faults)}; well takes all away; reboot; write TEXT; help"
+    words = ", ".join(fault for fault in Fault if fault in simulator.known_faults)
+    return f"words: {words}; well takes all away; reboot; write TEXT; help"
 
 
 def _read_words(loop: asyncio.AbstractEventLoop, words: asyncio.Queue[str]) -> None:

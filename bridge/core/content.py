@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -55,6 +56,7 @@ class Content:
     photo: Photo | None = None
     valid_until: datetime | None = None
     mark: str = ""
+    translations: tuple[tuple[str, str], ...] = ()  # language and text, where a board shows several in turn
     turns: tuple[Content, ...] = ()
 
     @property
@@ -155,8 +157,20 @@ def message(channel: str, words: Words, renderer: Renderer, revision: int, photo
     )
 
 
-def board(case: Case, alert: Alert, info: Info, sign: Sign, photo: Photo | None, reading: Reading = READING) -> Content:
-    """Make the content of a board: the original text, laid out whole (R3); raise ``DoesNotFit``."""
+def board(
+    case: Case,
+    alert: Alert,
+    info: Info,
+    sign: Sign | None,
+    photo: Photo | None,
+    reading: Reading = READING,
+    others: Sequence[Info] = (),
+) -> Content:
+    """Make the content of a board: the original text, laid out whole (R3); raise ``DoesNotFit``.
+
+    Without a ``sign`` it is one that fits all. ``others``: the text in other languages, for a board that shows several.
+    """
+    mark = MARKS[alert.status]
     return Content(
         case=case.id,
         revision=case.revision,
@@ -164,11 +178,12 @@ def board(case: Case, alert: Alert, info: Info, sign: Sign, photo: Photo | None,
         language=info.language,
         subject=one_line(info.headline)[:200],
         text=info.original_text,
-        pages=lay_out(info.original_text, sign, MARKS[alert.status], reading),
-        mark=MARKS[alert.status],
+        pages=lay_out(info.original_text, sign, mark, reading) if sign else (),
+        mark=mark,
+        translations=tuple((one.language, one.original_text) for one in others),
         exercise=alert.status is not Status.ACTUAL,
         expires=case.expires.timestamp() if case.expires else None,
-        photo=photo if sign.photo else None,
+        photo=photo if sign is None or sign.photo else None,
     )
 
 
@@ -186,8 +201,9 @@ def dump(content: Content) -> str:
     """Write a content as JSON, without the photo's bytes and without the time of one delivery."""
     fields = asdict(replace(content, photo=replace(content.photo, data=b"") if content.photo else None, turns=()))
     del fields["valid_until"], fields["turns"]
-    if not fields["mark"]:
-        del fields["mark"]
+    for name in ("mark", "translations"):  # what was kept before they were there keeps its name
+        if not fields[name]:
+            del fields[name]
     if fields["photo"]:
         del fields["photo"]["data"]
     return json.dumps(fields, separators=(",", ":"), sort_keys=True)
@@ -198,5 +214,6 @@ def load(body: str) -> Content:
     fields = json.loads(body)
     fields["phase"] = Phase(fields["phase"])
     fields["pages"] = tuple(tuple(page) for page in fields["pages"])
+    fields["translations"] = tuple((language, text) for language, text in fields.get("translations", ()))
     fields["photo"] = Photo(**fields["photo"]) if fields["photo"] else None
     return Content(**fields)

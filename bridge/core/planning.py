@@ -262,20 +262,29 @@ class _Desk:
     def _content(
         self, target: Target, can: Capabilities, info: Info, photo: Photo | None, *, updated: bool
     ) -> tuple[str, str] | DoesNotFit:
-        sign = target.sign if can.board else None
-        key = (target.channel, info.language, photo is None, can.board, sign, updated and not can.board)
+        sign = target.sign if can.board and not can.fits_all else None
+        several = target.languages if can.fits_all else ()
+        key = (target.channel, info.language, photo is None, can.board, sign, several, updated and not can.board)
         if key not in self._made:
             self._made[key] = self._make(target, can, info, photo, updated=updated)
         return self._made[key]
+
+    def _others(self, target: Target, info: Info) -> list[Info]:
+        """Give the texts in a target's other languages that may go there."""
+        found = (choose(self._alert.info, (language,)) for language in target.languages)
+        wanted = {id(one): one for one in found if one is not None and one is not info}
+        return [one for one in wanted.values() if self._judge.with_photo(target, one)[0].allowed]
 
     def _make(
         self, target: Target, can: Capabilities, info: Info, photo: Photo | None, *, updated: bool
     ) -> tuple[str, str] | DoesNotFit:
         if can.board:
-            if target.sign is None:
+            sign = None if can.fits_all else target.sign
+            if sign is None and not can.fits_all:
                 return DoesNotFit("its size is not known", "de afmetingen zijn niet bekend")
+            others = self._others(target, info) if can.fits_all else ()
             try:
-                made = contents.board(self._case, self._alert, info, target.sign, photo, self._policy.reading)
+                made = contents.board(self._case, self._alert, info, sign, photo, self._policy.reading, others)
             except DoesNotFit as reason:
                 return reason
         else:

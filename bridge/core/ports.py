@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from bridge.core.content import Content
 from bridge.core.posting import Capabilities, Observation, Posting, Receipt
 from bridge.core.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What the screens of one target say. ``alive``: heard of lately; ``painted``: those of them that show it."""
+
+    alive: int
+    painted: int
 
 
 class Adapter(Protocol):
@@ -54,6 +63,53 @@ class Part(Protocol):
 
     def run(self) -> Awaitable[None]:
         """Run for ever; returning or raising stops the whole service."""
+        ...
+
+
+class Displays(Protocol):
+    """What pages on screens are to show, and what they say that they have painted. May raise ``StoreUnavailable``."""
+
+    def show(self, posting: Posting, content: Content) -> Awaitable[str]:
+        """Have every screen of a target show this; give the key by which a screen confirms it."""
+        ...
+
+    def hide(self, posting: Posting) -> Awaitable[None]:
+        """Have every screen of a target show it no more."""
+        ...
+
+    def looked(self, target: str, key: str, *, wanted: bool, patience: float) -> Awaitable[Looked]:
+        """Tell on how many screens this is painted; wait at most ``patience`` seconds until that is as ``wanted``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a supplier was asked. Times in seconds since the epoch; ``answer``: done, cannot (and why), or none yet."""
+
+    posting: str
+    what: str
+    serial: int
+    link: str
+    asked: float
+    sent: int
+    sent_at: float
+    answer: str = ""
+    reason: str = ""
+
+
+class Orders(Protocol):
+    """The desk between the bridge and suppliers. May raise ``StoreUnavailable``."""
+
+    def ask(self, posting: Posting, what: str, key: str, told: Mapping[str, str]) -> Awaitable[Order]:
+        """Give the order to ``place`` the text with this key, or to ``remove``; a new one where another stood."""
+        ...
+
+    def sent(self, order: Order, times: int) -> Awaitable[None]:
+        """Note that an order has been sent so many times by now, the last time just now."""
+        ...
+
+    def latest(self, posting: Posting) -> Awaitable[Order | None]:
+        """Give what was asked last, if anything."""
         ...
 
 

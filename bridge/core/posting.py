@@ -48,6 +48,7 @@ class Capabilities:
     edits_photo: bool = True
     leased: bool = False  # what is shown clears itself at ``Content.valid_until``, so it is renewed
     holds_one: bool = False  # one message at a time: the cases of a board take turns in it (``Content.turns``)
+    fits_all: bool = False  # shows any text whole, in as many pages as that takes, and all languages of a target
     max_concurrency: int = 16
     timeout: float = 10.0
 

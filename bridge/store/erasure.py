@@ -79,6 +79,8 @@ _OF_A_CASE: Sequence[tuple[Table, Mapping[str, Any]]] = (
     (schema.decisions, {}),
     (schema.contents, {}),
     (schema.photos, {}),
+    (schema.display_messages, {}),
+    (schema.orders, {}),
     (schema.events, {"body": ""}),
 )
 

@@ -242,6 +242,58 @@ notices = Table(
     _text("body"),
 )
 
+# What each display page is to show, its number that rises with every change, and what each screen has painted.
+display_messages = Table(
+    "display_messages",
+    metadata,
+    Column("posting", String(26), primary_key=True),
+    _text("case_id", 255),
+    _text("target", 100),
+    _text("key", 64),
+    _text("body"),  # JSON, without the photo's bytes
+    _text("photo", 64),
+    _time("valid_until"),
+    _time("at"),
+)
+Index("ix_display_messages_target", display_messages.c.target)
+Index("ix_display_messages_case_id", display_messages.c.case_id)
+displays = Table(
+    "displays",
+    metadata,
+    Column("target", String(100), primary_key=True),
+    _number("version"),
+    _time("changed"),
+)
+Index("ix_displays_changed", displays.c.changed)
+screens = Table(
+    "screens",
+    metadata,
+    Column("target", String(100), primary_key=True),
+    Column("screen", String(64), primary_key=True),
+    _time("seen"),
+    _text("showing"),  # JSON: the keys of what it has painted
+)
+
+# What suppliers were asked to do at boards that only they can reach, and what they answered.
+orders = Table(
+    "orders",
+    metadata,
+    Column("posting", String(26), primary_key=True),
+    _text("case_id", 255),
+    _text("target", 100),
+    _text("what", 8),  # place, remove
+    _text("key", 32),  # of the text that is to be placed
+    _number("serial"),  # rises with each order: a link of an older one is out of date
+    _text("body"),  # JSON: what the supplier is told
+    _time("asked"),
+    _number("sent"),  # how often
+    _time("sent_at"),
+    _text("answer", 8),  # done, cannot
+    _text("reason"),
+    _time("answered_at"),
+)
+Index("ix_orders_case_id", orders.c.case_id)
+
 # Targets that an operator keeps a case off, whatever is posted there, now or later.
 holds = Table(
     "holds",

@@ -119,7 +119,10 @@ class AdapterContract:
             return
         await adapter.publish(posting, content)
         [shown] = await peer.shown()
-        assert HOSTILE_TEXTS[name] in shown
+        if adapter.capabilities.board:  # a board breaks lines where it must, and at white space only
+            assert " ".join(content.text.split()) in " ".join(shown.split())
+        else:
+            assert content.text in shown
 
     async def test_publishing_again_is_harmless(self, adapter: Adapter, posting: Posting, peer: Peer) -> None:
         """An idempotent channel shows a repeated publication once; any other can look first, or is a message."""

@@ -76,7 +76,9 @@ def make_app(parts: Mapping[str, Part], database: Database, metrics: Metrics) ->
 
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(HEADERS)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers["Server"] = HEADERS["Server"]
 
 
 class _Site:

@@ -164,6 +164,15 @@ async def test_a_simulated_sign_is_driven_by_its_adapter(tmp_path: Path, kind: s
         await play(kind, running)
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "mqtt-display"])
+async def test_somebody_else_writes_on_it(tmp_path: Path, kind: str) -> None:
+    """Each kind that listens starts, says where, and shows what is written on it."""
+    async with simulating(tmp_path, kind, "--port", "0") as running:
+        assert (await running.address()).split(":")[-1].split("/")[0].isdecimal()
+        running.say("write MARKT")
+        await running.until_says("shows: MARKT\n")
+
+
 @needs_mosquitto
 async def test_a_simulated_display_is_driven_through_mosquitto(tmp_path: Path) -> None:
     """A display looks for its broker at the port it is given, and comes back when that was away."""
@@ -233,7 +242,7 @@ async def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
 
 def test_a_kind_that_does_not_exist_is_named() -> None:
     """The kinds that there are are in the error."""
-    with pytest.raises(InvalidInput, match="'fax' is none of http, alpha, mqtt-display"):
+    with pytest.raises(InvalidInput, match="'fax' is none of ntcip, http, alpha, mqtt-display"):
         simulate("fax")
 
 

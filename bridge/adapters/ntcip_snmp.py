@@ -1,0 +1,148 @@
+"""The way to one sign: SNMP GET and SET with plain numbers and octets, and what its refusals mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pysnmp.error import PySnmpError
+from pysnmp.hlapi.v3arch.asyncio import (
+    USM_AUTH_HMAC96_MD5,
+    USM_AUTH_HMAC96_SHA,
+    USM_AUTH_HMAC192_SHA256,
+    USM_AUTH_NONE,
+    USM_PRIV_CBC56_DES,
+    USM_PRIV_CFB128_AES,
+    USM_PRIV_NONE,
+    CommunityData,
+    ContextData,
+    ObjectIdentity,
+    ObjectType,
+    SnmpEngine,
+    UdpTransportTarget,
+    UsmUserData,
+    get_cmd,
+    set_cmd,
+)
+from pysnmp.proto.errind import RequestTimedOut
+from pysnmp.proto.rfc1902 import Integer32, OctetString
+from pysnmp.proto.rfc1905 import EndOfMibView, NoSuchInstance, NoSuchObject
+
+from bridge.core.errors import InvalidInput, PermanentError, TransientError
+
+Value = int | bytes
+READ_ONLY = frozenset({"noSuchName", "readOnly", "noAccess", "notWritable", "authorizationError"})
+_AUTH = {"MD5": USM_AUTH_HMAC96_MD5, "SHA": USM_AUTH_HMAC96_SHA, "SHA256": USM_AUTH_HMAC192_SHA256}
+_PRIV = {"DES": USM_PRIV_CBC56_DES, "AES": USM_PRIV_CFB128_AES}
+_MISSING = (NoSuchObject, NoSuchInstance, EndOfMibView)
+_SHORTEST_KEY = 8  # RFC 3414, 11.2
+
+# What a sign's secret may be; it is never repeated in an error.
+SECRET = "a community, or v3:USER, v3:USER:SHA:PASSWORD, v3:USER:SHA:PASSWORD:AES:PASSWORD"  # noqa: S105 - the form
+
+
+class Refused(Exception):
+    """The sign answered with an error: its name in SNMP (``genErr``, ``badValue``, …)."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class NoAnswer(Exception):
+    """The sign did not answer; what was asked may have happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long one request waits for its answer, in seconds, and how often it is repeated."""
+
+    seconds: float
+    repeats: int
+
+
+def credentials(secret: str | None) -> CommunityData | UsmUserData:
+    """Read a target's secret; raise ``InvalidInput`` that does not repeat it."""
+    if secret is None or not secret.startswith("v3:"):
+        return CommunityData(secret or "public", mpModel=1)  # noqa: S508 - what most signs in the street speak
+    user, *rest = secret.removeprefix("v3:").split(":")
+    auth, auth_key, priv, priv_key = [*rest, "", "", "", ""][:4]
+    known = (not auth or auth in _AUTH) and (not priv or priv in _PRIV)
+    whole = len(rest) in (0, 2, 4) and all(len(key) >= _SHORTEST_KEY for key in rest[1::2])
+    if not user or not known or not whole:
+        ways = f"MD5, SHA or SHA256, and DES or AES, with passwords of at least {_SHORTEST_KEY} characters"
+        raise InvalidInput(f"secret: is not allowed; allowed: {SECRET}; {ways}")
+    return UsmUserData(
+        user,
+        auth_key or None,
+        priv_key or None,
+        authProtocol=_AUTH[auth] if auth else USM_AUTH_NONE,
+        privProtocol=_PRIV[priv] if priv else USM_PRIV_NONE,
+    )
+
+
+class Line:
+    """One sign, asked in plain numbers and octets."""
+
+    def __init__(self, engine: SnmpEngine, host: str, port: int, secret: str | None, patience: Patience) -> None:
+        self._engine = engine
+        self._place = (host, port)
+        self._patience = patience
+        self._who = credentials(secret)
+        self._way: UdpTransportTarget | None = None
+
+    async def get(self, *names: str) -> list[Value | None]:
+        """Read values; ``None`` where the sign has no such thing. Nothing happens by it: an error is one of two."""
+        try:
+            rows = await self._ask(get_cmd, [ObjectType(ObjectIdentity(name)) for name in names])
+        except NoAnswer as error:
+            raise TransientError(
+                "no answer from the sign (is it on, is the address right, and the community?)"
+            ) from error
+        except Refused as error:
+            raise PermanentError(f"the sign refuses to be read: {error.status}") from error
+        return [_plain(value) for _, value in rows]
+
+    async def number(self, name: str, otherwise: int = 0) -> int:
+        """Read one number."""
+        [value] = await self.get(name)
+        return value if isinstance(value, int) else otherwise
+
+    async def set(self, values: Mapping[str, Value]) -> None:
+        """Write values, all or none; raise ``Refused`` or ``NoAnswer``."""
+        await self._ask(set_cmd, [ObjectType(ObjectIdentity(name), _typed(value)) for name, value in values.items()])
+
+    async def _ask(self, command: Any, pairs: Sequence[ObjectType]) -> Any:
+        if self._way is None:
+            try:
+                self._way = await UdpTransportTarget.create(
+                    self._place, timeout=self._patience.seconds, retries=self._patience.repeats
+                )
+            except PySnmpError as error:  # it wraps what the resolver says
+                raise NoAnswer("the address cannot be found") from error
+        failed, status, _, rows = await command(
+            self._engine, self._who, self._way, ContextData(), *pairs, lookupMib=False
+        )
+        if isinstance(failed, RequestTimedOut):
+            raise NoAnswer(str(failed))
+        if failed:
+            raise PermanentError(f"SNMP: {failed}")
+        if status:
+            raise Refused(status.prettyPrint() if hasattr(status, "prettyPrint") else str(status))
+        return rows
+
+
+def _typed(value: Value) -> Integer32 | OctetString:
+    return Integer32(value) if isinstance(value, int) else OctetString(value)
+
+
+def _plain(value: Any) -> Value | None:
+    if isinstance(value, _MISSING):
+        return None
+    if isinstance(value, OctetString):
+        return bytes(value.asOctets())
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,61 @@
+"""Where things are in a sign (NTCIP 1203 v03, node ``1.3.6.1.4.1.1206.4.2.3``), and what its numbers say."""
+
+from __future__ import annotations
+
+ROOT = "1.3.6.1.4.1.1206.4.2.3"
+
+CHARACTER_HEIGHT, CHARACTER_WIDTH = f"{ROOT}.2.1.0", f"{ROOT}.2.2.0"
+SIGN_HEIGHT, SIGN_WIDTH = f"{ROOT}.2.3.0", f"{ROOT}.2.4.0"
+FONTS = f"{ROOT}.3.1.0"
+FONT_NUMBER, FONT_HEIGHT, FONT_SPACING, FONT_LINE_SPACING = (f"{ROOT}.3.2.1.{column}" for column in (2, 4, 5, 6))
+GLYPH_WIDTH = f"{ROOT}.3.4.1.2"
+DEFAULT_FONT = f"{ROOT}.4.5.0"
+SUPPORTED_TAGS, MAX_PAGES, MAX_LENGTH = (f"{ROOT}.4.{number}.0" for number in (14, 15, 16))
+MESSAGE = f"{ROOT}.5.8.1"
+MULTI, OWNER, CRC, BEACON, PIXEL_SERVICE, PRIORITY, STATUS = range(3, 10)  # columns of a message
+VALIDATE_ERROR = f"{ROOT}.5.9.0"
+CONTROL_MODE, ACTIVATE, TIME_REMAINING, SOURCE, SOURCE_MODE = (f"{ROOT}.6.{number}.0" for number in (1, 3, 4, 5, 7))
+SHORT_LOSS_MESSAGE, LONG_LOSS_MESSAGE, COMM_LOSS_MESSAGE, COMM_LOSS_TIME = (f"{ROOT}.6.{n}.0" for n in (8, 9, 12, 13))
+END_DURATION_MESSAGE = f"{ROOT}.6.15.0"
+ACTIVATE_ERROR, SYNTAX_ERROR, SYNTAX_POSITION = (f"{ROOT}.6.{number}.0" for number in (17, 18, 19))
+
+CENTRAL = frozenset({4, 5})  # control modes in which a sign listens to us: central, centralOverride
+MODIFYING, VALIDATING, VALID, ERROR, MODIFY, VALIDATE, UNUSED = 2, 3, 4, 5, 6, 7, 8  # of a message's status
+NEW_LINE_TAG, NEW_PAGE_TAG, PAGE_TIME_TAG = 10, 11, 12  # bits of the supported tags
+
+ACTIVATE_ERRORS = {
+    3: "a more important message stands there (priority)",
+    4: "the message is not valid there (messageStatus)",
+    5: "its memory does not take this message (messageMemoryType)",
+    6: "it has no message of this number (messageNumber)",
+    7: "its checksum differs (messageCRC)",
+    8: "it does not understand the text (syntaxMULTI)",
+    9: "someone controls it on the spot (localMode)",
+    10: "its central computer is another (centralMode)",
+    11: "centralOverrideMode",
+}
+LATER = frozenset({3, 9})  # of those: what may be otherwise a moment later
+VALIDATE_ERRORS = {
+    1: "another fault",
+    3: "the beacons are not supported",
+    4: "the pixel service is not supported",
+    5: "it does not understand the text (syntaxMULTI)",
+}
+MULTI_ERRORS = {
+    1: "another fault of the text",
+    3: "a tag is not supported",
+    4: "a tag's value is not supported",
+    5: "the text is too big",
+    6: "the font is not defined",
+    7: "a character is not defined",
+    8: "the field device does not exist",
+    9: "the field device fails",
+    10: "flashing regions do not fit",
+    11: "tags conflict",
+    12: "there are too many pages",
+}
+
+
+def column(number: int, memory: int, message: int) -> str:
+    """Name one column of one message."""
+    return f"{MESSAGE}.{number}.{memory}.{message}"

@@ -1,0 +1,220 @@
+// Shows what the bridge says, says what it has painted, and clears itself when the bridge falls silent.
+"use strict";
+
+const root = document.documentElement;
+const at = (id) => document.getElementById(id);
+const base = location.pathname.replace(/\/+$/, "");
+const DEAD = Number(root.dataset.dead) * 1000;
+const BEAT = Number(root.dataset.beat) * 1000;
+const SMALLEST = 0.055; // of the shorter side of the screen: what cannot be read from far is not shown smaller, but in pages
+const LARGEST = 0.3;
+const READ = 12; // characters a second
+const SHORTEST = 5000; // milliseconds that a page stays at least
+const screenName = crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2).padStart(16, "0");
+
+let messages = []; // what is to be shown, each with the time (ours) when it must go
+let pages = []; // all pages of all messages, in turn
+let turn = -1; // which of them is on
+let painted = new Set(); // keys of what has been painted
+let said = ""; // what we told the bridge last
+let heard = now(); // when it last spoke
+let source = null;
+let wait = 1000;
+let tried = now(); // when we last gave up on a connection
+let next = 0; // the timer of the next page
+
+// The longer of two clocks: one stops while a machine sleeps, the other may be set back.
+function now() {
+  return { steady: performance.now(), wall: Date.now() };
+}
+
+function since(moment) {
+  const here = now();
+  return Math.max(here.steady - moment.steady, here.wall - moment.wall);
+}
+
+function connect() {
+  if (source) source.close();
+  source = new EventSource(base + "/events");
+  source.addEventListener("state", (event) => {
+    hear();
+    take(JSON.parse(event.data));
+  });
+  source.addEventListener("beat", hear);
+  source.onerror = () => {
+    if (source.readyState !== EventSource.CLOSED) return; // the browser comes back by itself
+    source.close();
+    wait = Math.min(wait * 2, 15000);
+    setTimeout(connect, wait);
+  };
+}
+
+function hear() {
+  heard = now();
+  wait = 1000;
+}
+
+function take(state) {
+  const moment = now();
+  messages = state.messages.map((one) => ({ ...one, moment, left: one.left * 1000 }));
+  lay(true);
+}
+
+// Once a second: what has run out goes, and after a long silence everything does.
+function watch() {
+  const silent = since(heard);
+  const alive = silent < DEAD ? messages.filter((one) => since(one.moment) < one.left) : [];
+  if (alive.length !== messages.length) {
+    messages = alive;
+    lay(false);
+  }
+  if (silent > BEAT * 2.5 && since(tried) > BEAT) {
+    tried = now();
+    connect(); // half-open connections say nothing for hours
+  }
+  clock();
+}
+
+// Lay everything out anew; what was on stays on, unless something else has never been shown.
+function lay(fresh) {
+  const keys = new Set(messages.map((one) => one.key));
+  painted = new Set([...painted].filter((key) => keys.has(key)));
+  const before = pages[turn];
+  pages = messages.flatMap(paged);
+  clearTimeout(next);
+  if (!pages.length) {
+    turn = -1;
+    paint(null);
+    return;
+  }
+  const unseen = pages.findIndex((page) => !painted.has(page.key));
+  const same = before ? pages.findIndex((page) => page.key === before.key && page.text === before.text) : -1;
+  turn = unseen >= 0 && fresh ? unseen : Math.max(same, 0);
+  show();
+}
+
+function show() {
+  paint(pages[turn]);
+  if (pages.length < 2) return;
+  const stays = Math.max(SHORTEST, (pages[turn].text.length / READ) * 1000);
+  next = setTimeout(() => {
+    turn = (turn + 1) % pages.length;
+    show();
+  }, stays);
+}
+
+// The pages of one message: in each language the whole text, as large as it can be, or in as many pages as it takes.
+function paged(one) {
+  return one.texts.flatMap((text) => {
+    const page = { key: one.key, mark: one.mark, photo: one.photo, language: text.language };
+    return split(page, text.text.trim()).map((part) => ({ ...page, ...part }));
+  });
+}
+
+function split(page, text) {
+  dress(page);
+  const side = Math.min(innerWidth, innerHeight);
+  const whole = largest(text, side * SMALLEST, side * LARGEST);
+  if (whole) return [{ text, size: whole }];
+  const size = side * SMALLEST;
+  const words = text.split(/(\s+)/);
+  const parts = [];
+  let from = 0;
+  while (from < words.length) {
+    let few = from + 1;
+    let many = words.length;
+    while (few < many) {
+      const middle = Math.ceil((few + many) / 2);
+      if (fits(words.slice(from, middle).join("").trim(), size)) few = middle;
+      else many = middle - 1;
+    }
+    const part = words.slice(from, few).join("").trim();
+    if (part) parts.push({ text: part, size });
+    from = few;
+  }
+  return parts;
+}
+
+function largest(text, smallest, most) {
+  if (!fits(text, smallest)) return 0;
+  let low = smallest;
+  let high = most;
+  while (high - low > 1) {
+    const middle = (low + high) / 2;
+    if (fits(text, middle)) low = middle;
+    else high = middle;
+  }
+  return Math.floor(low);
+}
+
+function fits(text, size) {
+  const box = at("box");
+  const line = at("text");
+  line.textContent = text;
+  line.style.fontSize = size + "px";
+  return line.offsetHeight <= box.clientHeight && line.scrollWidth <= box.clientWidth;
+}
+
+// Everything of a page but its text: what is left is the room for it.
+function dress(page) {
+  at("alert").hidden = !page;
+  at("idle").hidden = Boolean(page);
+  if (!page) return;
+  at("mark").hidden = !page.mark;
+  at("mark").textContent = page.mark || "";
+  const photo = at("photo");
+  const address = page.photo ? base + "/photo/" + page.photo.digest : "";
+  if (photo.getAttribute("src") !== address) {
+    if (address) photo.setAttribute("src", address);
+    else photo.removeAttribute("src");
+  }
+  photo.hidden = !address;
+  photo.alt = page.photo ? page.photo.about : "";
+}
+
+function paint(page) {
+  dress(page);
+  at("text").textContent = page ? page.text : "";
+  if (page) {
+    at("text").lang = page.language;
+    at("text").dir = "auto";
+    at("text").style.fontSize = page.size + "px";
+  } else {
+    at("photo").removeAttribute("src");
+  }
+  // After the second frame what was laid out before the first one is on the screen.
+  requestAnimationFrame(() => requestAnimationFrame(() => confirm(page)));
+}
+
+function confirm(page) {
+  if (page && messages.some((one) => one.key === page.key)) painted.add(page.key);
+  const showing = JSON.stringify([...painted].sort());
+  if (showing !== said) tell(showing);
+}
+
+function tell(showing) {
+  said = showing;
+  const body = JSON.stringify({ screen: screenName, showing: JSON.parse(showing) });
+  fetch(base + "/ack", { method: "POST", body, headers: { "Content-Type": "application/json" } }).then(
+    (answer) => { if (!answer.ok) said = ""; },
+    () => { said = ""; },
+  );
+}
+
+function clock() {
+  const shown = root.dataset.idle === "clock";
+  at("clock").hidden = !shown;
+  at("coat").hidden = !shown || root.dataset.coat !== "yes";
+  if (!shown) return;
+  if (root.dataset.coat === "yes" && !at("coat").getAttribute("src")) at("coat").src = "/display/coat";
+  at("clock").textContent = new Date().toLocaleTimeString(root.lang, { hour: "2-digit", minute: "2-digit" });
+}
+
+addEventListener("resize", () => lay(false));
+at("photo").addEventListener("error", () => { at("photo").hidden = true; });
+at("photo").addEventListener("load", () => lay(false)); // only now is it known how much room it leaves
+setInterval(watch, 1000);
+setInterval(() => { if (since(heard) < DEAD) tell(JSON.stringify([...painted].sort())); }, Math.max(2000, DEAD / 4));
+clock();
+confirm(null);
+connect();
