@@ -417,10 +417,11 @@ async def test_a_moved_target_is_cleared_where_it_is_shown(
 @pytest.mark.parametrize(
     "ack", [b"", b"{", b"[]", b"null", b"{}", b'{"id":5}', b'{"id":"x","text":[]}', b"[" * 100_000, b"\xff"]
 )
-async def test_an_ack_that_cannot_be_read(adapter: MqttSign, broker: Mosquitto, ack: bytes) -> None:
+async def test_an_ack_that_cannot_be_read(broker: Mosquitto, ack: bytes) -> None:
     """What no display should say is a reason for who reads it, and no proof for who waits for one."""
     posting = a_posting(broker.port)
-    async with aiomqtt.Client("127.0.0.1", broker.port, protocol=aiomqtt.ProtocolVersion.V5) as client:
+    mqtt = aiomqtt.Client("127.0.0.1", broker.port, protocol=aiomqtt.ProtocolVersion.V5)
+    async with an_adapter(timeout=1.5) as adapter, mqtt as client:
         await client.publish(f"{TOPIC}/status", b"online", qos=1, retain=True)
         await client.publish(f"{TOPIC}/ack", ack, qos=1, retain=True)
         error: type[Exception] = PermanentError if ack else TransientError  # an empty one is none
