@@ -13,7 +13,7 @@ from bridge.adapters.mqtt_sign import MqttSign
 from bridge.core.errors import InvalidInput, OutcomeUnknown, PermanentError, TransientError
 from bridge.core.posting import Receipt
 from tests.contract.mosquitto import Mosquitto, free_port, needs_mosquitto, scripted
-from tests.contract.test_mqtt_sign import a_content, a_display, a_posting, an_adapter
+from tests.contract.mqtt_peers import a_content, a_display, a_posting, an_adapter
 
 pytestmark = needs_mosquitto
 
