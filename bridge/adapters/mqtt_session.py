@@ -137,6 +137,8 @@ class Session(Client):
         if flags.is_disconnect_packet_from_server and reason_code.value in PERMANENT:
             self._refused = reason_code
         super()._on_disconnect(client, userdata, flags, reason_code, properties)
+        if self._disconnected.done():
+            self._disconnected.exception()  # looked at: asyncio need not complain in the log that nobody did
         for published in self._pending_publishes.values():  # nobody will answer any more
             published.set()
 
