@@ -34,7 +34,7 @@ Key = tuple[str, str]  # board, posting
 
 
 class Entry(NamedTuple):
-    """One thing that happened at a board. ``verb``: PUT GET DELETE as served, EXPIRED, REBOOT.
+    """One thing that happened at a board. ``verb``: PUT GET DELETE as served, EXPIRED, REBOOT, WRITE.
 
     ``at`` is ``time.monotonic()`` in seconds, which processes on one machine share.
     """
@@ -162,6 +162,12 @@ class BoardSimulator:
         for name in [board] if board is not None else list(self._lit):
             for posting, body in self._lit.pop(name, {}).items():
                 self._note("REBOOT", (name, posting), body["revision"])
+
+    def write(self, board: str, text: str) -> None:
+        """Let someone else put a text on a board, over whatever it shows; it runs out never."""
+        body: Body = {"case": "local", "revision": 0, "text": text, "pages": [[text]], "language": "nl"}
+        self._lit[board] = {"local": {**body, "photo": None, "validUntil": None, "exercise": False}}
+        self._note("WRITE", (board, "local"), 0)
 
     async def until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
         """Return as soon as ``condition`` holds; raise ``TimeoutError`` after ``seconds``.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 
 from rich.box import HEAVY
 from rich.cells import cell_len
@@ -19,17 +19,21 @@ _DARK = "#4d3500 on #000000"
 
 def picture(board: str, bodies: Collection[Body], columns: int, rows: int) -> RenderableType:
     """Draw every page of everything a board shows, side by side; a dark board when it shows nothing."""
-    pages = [(lines, body) for body in bodies for lines in body["pages"]]
-    faces = [_page(lines, body, columns, rows) for lines, body in pages] or [_dark(columns, rows)]
+    return draw(board, [(lines, _caption(body)) for body in bodies for lines in body["pages"]], columns, rows)
+
+
+def draw(board: str, pages: Iterable[tuple[Sequence[str], str]], columns: int, rows: int) -> RenderableType:
+    """Draw pages (their lines, and a caption) side by side; a dark board when there are none."""
+    faces = [_page(lines, caption, columns, rows) for lines, caption in pages] or [_dark(columns, rows)]
     return Group(Text(board, style="bold"), Columns(faces))
 
 
-def _page(lines: list[str], body: Body, columns: int, rows: int) -> Panel:
+def _page(lines: Sequence[str], caption: str, columns: int, rows: int) -> Panel:
     """Draw one page. Lines are data, never markup, and are not cut: what does not fit makes the board wider."""
-    width = max(columns, *map(cell_len, lines))
+    width = max([columns, *map(cell_len, lines)])
     shown = [*lines, *([""] * (rows - len(lines)))]
     face = Text("\n".join(line + " " * (width - cell_len(line)) for line in shown), style=_LIT)
-    return _panel(face, width, _caption(body))
+    return _panel(face, width, caption)
 
 
 def _caption(body: Body) -> str:
