@@ -45,6 +45,7 @@ from bridge.store.work import WorkStore
 from bridge.store.workers import Member
 from bridge.web.displays import DisplayPages
 from bridge.web.metrics import Metrics
+from bridge.web.orders import OrderPages
 from bridge.web.server import WebServer, make_app
 
 log = structlog.get_logger()
@@ -153,6 +154,7 @@ class _Assembly:
         coat = bridge.loaded.path(settings.coat_of_arms) if settings.coat_of_arms else None
         pages = DisplayPages(bridge.displays, lambda: bridge.policy.targets, settings, coat, self._database.clock)
         pages.add_to(app)
+        OrderPages(bridge.orders).add_to(app)
         bridge.displays.listeners.append(pages.wake)
         bridge.bell.listeners.append(pages.wake)
         self._parts["displays"] = pages

@@ -18,7 +18,7 @@ from bridge.adapters.registry import Resources, find_adapters
 from bridge.core.content import Content
 from bridge.core.errors import BridgeError, InvalidInput, PermanentError, StoreUnavailable
 from bridge.core.planning import Policy
-from bridge.core.ports import Adapter, AdminOutbox, Displays
+from bridge.core.ports import Adapter, AdminOutbox, Displays, Orders
 from bridge.core.posting import Posting
 from bridge.core.target import Target
 from bridge.core.trace import UNTRACED, Tracer
@@ -31,6 +31,7 @@ from bridge.store.backup import Copied
 from bridge.store.database import Database, check_there, make_folder, read_url
 from bridge.store.displays import DisplayStore
 from bridge.store.migrate import fits, migrate
+from bridge.store.orders import OrderStore
 from bridge.store.outbox import AdminOutboxStore
 
 log = structlog.get_logger()
@@ -60,6 +61,7 @@ class Bridge:
     bell: Bell
     http: aiohttp.ClientSession
     displays: DisplayStore
+    orders: OrderStore
 
     @property
     def configured(self) -> Configured:
@@ -117,14 +119,16 @@ class Opened(NamedTuple):
 
 
 @asynccontextmanager
-async def open_adapters(loaded: Loaded, outbox: AdminOutbox, displays: Displays | None = None) -> AsyncIterator[Opened]:
+async def open_adapters(
+    loaded: Loaded, outbox: AdminOutbox, displays: Displays | None = None, orders: Orders | None = None
+) -> AsyncIterator[Opened]:
     """Open every installed adapter with its own settings."""
     types = find_adapters()
     configs = adapter_configs(loaded, types)
     connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60)
     cookies = aiohttp.DummyCookieJar()
     async with AsyncExitStack() as stack, aiohttp.ClientSession(connector=connector, cookie_jar=cookies) as session:
-        resources = Resources(session, outbox, displays)
+        resources = Resources(session, outbox, displays, orders)
         yield Opened(
             {name: await stack.enter_async_context(found(configs[name], resources)) for name, found in types.items()},
             session,
@@ -139,7 +143,8 @@ async def open_bridge(loaded: Loaded, tracer: Tracer = UNTRACED) -> AsyncIterato
         bell = Bell()
         displays = DisplayStore(database, loaded.settings.display.dead_man, bell.ring)
         outbox = AdminOutboxStore(database, database.clock)
-        async with open_adapters(loaded, outbox, displays) as (adapters, http):
+        orders = OrderStore(database, loaded.settings.web.public_url, bell.ring)
+        async with open_adapters(loaded, outbox, displays, orders) as (adapters, http):
             capabilities = {name: adapter.capabilities for name, adapter in adapters.items()}
             current = Current(load_policy(loaded, find_adapters(), capabilities))
             for finding in current.configured.findings:
@@ -157,7 +162,7 @@ async def open_bridge(loaded: Loaded, tracer: Tracer = UNTRACED) -> AsyncIterato
                 clock=lambda: datetime.fromtimestamp(database.clock(), UTC),
                 tracer=tracer,
             )
-            yield Bridge(loaded, database, adapters, current, intake, bell, http, displays)
+            yield Bridge(loaded, database, adapters, current, intake, bell, http, displays, orders)
     finally:
         await database.close()
 
@@ -264,6 +269,11 @@ async def check(loaded: Loaded) -> str:
                 capabilities[name] = found(found.Config(), resources).capabilities
     try:
         configured = load_policy(loaded, types, capabilities)
+        asks = [one.id for one in configured.policy.targets if one.adapter == "work_order"]
+        if asks and not loaded.settings.web.public_url:
+            problems.append(
+                f"web.public_url: is empty, and target {asks[0]} needs it for suppliers to confirm; allowed: a URL"
+            )
         problems += [*configured.templates.check(), *configured.findings, *configured.mended]
         played = play_tests(loaded, configured)
         problems += [line for one in played for line in one.problems()]

@@ -11,7 +11,7 @@ import aiohttp
 from pydantic import BaseModel, ConfigDict
 
 from bridge.core.errors import InvalidInput
-from bridge.core.ports import Adapter, AdminOutbox, Displays
+from bridge.core.ports import Adapter, AdminOutbox, Displays, Orders
 from bridge.core.target import Target
 
 GROUP = "burgernet_bridge.adapters"
@@ -30,6 +30,7 @@ class Resources:
     http: aiohttp.ClientSession
     outbox: AdminOutbox
     displays: Displays | None = None
+    orders: Orders | None = None
 
 
 class OpenableAdapter(Adapter, Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,6 +79,37 @@ class Displays(Protocol):
 
     def looked(self, target: str, key: str, *, wanted: bool, patience: float) -> Awaitable[Looked]:
         """Tell on how many screens this is painted; wait at most ``patience`` seconds until that is as ``wanted``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a supplier was asked. Times in seconds since the epoch; ``answer``: done, cannot (and why), or none yet."""
+
+    posting: str
+    what: str
+    serial: int
+    link: str
+    asked: float
+    sent: int
+    sent_at: float
+    answer: str = ""
+    reason: str = ""
+
+
+class Orders(Protocol):
+    """The desk between the bridge and suppliers. May raise ``StoreUnavailable``."""
+
+    def ask(self, posting: Posting, what: str, key: str, told: Mapping[str, str]) -> Awaitable[Order]:
+        """Give the order to ``place`` the text with this key, or to ``remove``; a new one where another stood."""
+        ...
+
+    def sent(self, order: Order, times: int) -> Awaitable[None]:
+        """Note that an order has been sent so many times by now, the last time just now."""
+        ...
+
+    def latest(self, posting: Posting) -> Awaitable[Order | None]:
+        """Give what was asked last, if anything."""
         ...
 
 

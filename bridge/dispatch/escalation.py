@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import structlog
 
+from bridge.core.dutch_time import clock_time
 from bridge.core.errors import AdapterError, StoreUnavailable
 from bridge.store import alarms
 from bridge.store.alarms import Alarm, Overdue
@@ -92,7 +92,9 @@ def describe(one: Overdue, now: float) -> list[str]:
     lines = [f"{one.target} ({one.channel}): zaak {one.case} is al {_duration(now - one.since)} {WHAT[one.what]}"]
     seen = SEEN.get(one.seen, "")
     if seen:
-        lines.append(f"  gezien om {_time(one.verified_at)}: {seen}" + (f": {one.seen_text}" if one.seen_text else ""))
+        lines.append(
+            f"  gezien om {clock_time(one.verified_at)}: {seen}" + (f": {one.seen_text}" if one.seen_text else "")
+        )
     else:
         lines.append("  nog niet gezien wat er staat")
     tried = f"{one.attempts} keer geprobeerd" if one.attempts else "wordt geprobeerd"
@@ -106,10 +108,6 @@ def _duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} seconden"
     return f"{seconds / 60:.0f} minuten" if seconds < 7200 else f"{seconds / 3600:.0f} uur"
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%H:%M:%S")
 
 
 class Escalation:

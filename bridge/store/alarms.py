@@ -67,6 +67,8 @@ def overdue(connection: Connection, now: float, place: float, remove: float) -> 
     limits = {"place": now - place, "remove": now - remove}
     rows = [row for what, query in _LATE for row in connection.execute(query, {what: limits[what]})]
     rows = sorted(rows, key=lambda row: float(row.since))[:MOST]
+    if not rows:
+        return []
     t = schema.targets.c
     asked = select(t.id, t.body).where(t.id.in_({row.target_row for row in rows}))
     targets = {name: Target.model_validate_json(body) for name, body in map(tuple, connection.execute(asked))}

@@ -80,6 +80,7 @@ _OF_A_CASE: Sequence[tuple[Table, Mapping[str, Any]]] = (
     (schema.contents, {}),
     (schema.photos, {}),
     (schema.display_messages, {}),
+    (schema.orders, {}),
     (schema.events, {"body": ""}),
 )
 

@@ -274,6 +274,26 @@ screens = Table(
     _text("showing"),  # JSON: the keys of what it has painted
 )
 
+# What suppliers were asked to do at boards that only they can reach, and what they answered.
+orders = Table(
+    "orders",
+    metadata,
+    Column("posting", String(26), primary_key=True),
+    _text("case_id", 255),
+    _text("target", 100),
+    _text("what", 8),  # place, remove
+    _text("key", 32),  # of the text that is to be placed
+    _number("serial"),  # rises with each order: a link of an older one is out of date
+    _text("body"),  # JSON: what the supplier is told
+    _time("asked"),
+    _number("sent"),  # how often
+    _time("sent_at"),
+    _text("answer", 8),  # done, cannot
+    _text("reason"),
+    _time("answered_at"),
+)
+Index("ix_orders_case_id", orders.c.case_id)
+
 # Targets that an operator keeps a case off, whatever is posted there, now or later.
 holds = Table(
     "holds",
