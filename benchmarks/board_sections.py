@@ -36,8 +36,8 @@ def signs_section(part: Part) -> str:
         prose(
             f"One case to {count:,} NTCIP 1203 signs and back, twice, by one bridge over SNMPv2c; the signs are those"
             " of the simulator, in a process of their own behind a small SNMP of its own. Shown means that the sign has"
-            " taken the order to show the message, after it was written, checked and read. The first time each sign is"
-            " asked for its size, its limits and the width of each character as well. Read-backs are included."
+            " taken the order to show the message, after it was written, checked and read. New signs are"
+            " asked for their size, limits and the width of each character as well. Read-backs are included."
         )
         + table(header, rows)
         + f"\nMost memory that the bridge ever held: {part['memory']:.0f} MB.\n"

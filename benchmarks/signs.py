@@ -14,7 +14,7 @@ from benchmarks.processes import cpu_seconds, first_line, peak_memory, running
 from benchmarks.tally import Told
 
 PATIENCE = 240.0  # seconds that one case may take to all the signs
-ROUNDS = ("each sign is asked first what it is", "known signs")
+ROUNDS = ("new signs", "known signs")
 
 
 async def signs(arena: Arena, count: int) -> dict[str, Any]:
