@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks import page
 from benchmarks.contenders import Arena, open_boards
+from benchmarks.displays import displays
 from benchmarks.growth import growth
 from benchmarks.idle import idle
 from benchmarks.intake import intake
@@ -23,6 +24,7 @@ from benchmarks.mails import mails
 from benchmarks.measure import fan_outs, latency
 from benchmarks.others.race import others
 from benchmarks.processes import Failed
+from benchmarks.signs import signs
 from benchmarks.targets import targets
 from benchmarks.workers import workers
 
@@ -38,6 +40,8 @@ PARTS: dict[str, Callable[[Arena, Options], Awaitable[Results]]] = {
     "growth": lambda arena, given: growth(arena, given.sizes, given.fixed, given.cases),
     "idle": lambda arena, given: idle(arena, given.seconds, given.starts),
     "targets": lambda _, given: targets(given.targets),
+    "signs": lambda arena, given: signs(arena, given.signs),
+    "displays": lambda arena, given: displays(arena, given.displays),
     "others": lambda arena, given: others(arena, given.each, given.burst),
 }
 
@@ -84,6 +88,8 @@ def _options() -> Options:
     parser.add_argument("--seconds", type=float, default=10.0, help="time the idle bridge is watched (default: 10)")
     parser.add_argument("--targets", type=int, default=100_000, help="targets of one alert (default: 100000)")
     parser.add_argument("--starts", type=int, default=5, help="times the bridge is started (default: 5)")
+    parser.add_argument("--signs", type=int, default=1_000, help="NTCIP signs of one case (default: 1000)")
+    parser.add_argument("--displays", type=int, default=2_000, help="display pages open at once (default: 2000)")
     parser.add_argument("--each", type=int, default=20, help="boards of a case, beside others (default: 20)")
     parser.add_argument("--burst", type=int, default=25, help="cases at once, beside others (default: 25)")
     parser.add_argument("--home", help="where the stores stand meanwhile; choose the disk (default: $TMPDIR)")

@@ -89,7 +89,16 @@ def cpu_seconds_of(name: str) -> float:
 
 def peak_memory(pid: int) -> float:
     """Give the most memory that a process ever held (VmHWM), in MB."""
+    return _told_by_kernel(pid, "VmHWM")
+
+
+def memory(pid: int) -> float:
+    """Give the memory that a process holds now (VmRSS), in MB; what the kernel holds for its sockets is not in it."""
+    return _told_by_kernel(pid, "VmRSS")
+
+
+def _told_by_kernel(pid: int, name: str) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024 / 1e6
-    raise Failed("the kernel does not tell VmHWM")
+    raise Failed(f"the kernel does not tell {name}")

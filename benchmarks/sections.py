@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks import charts
+from benchmarks.board_sections import displays_section, signs_section
 from benchmarks.tables import chart, percentile, prose, table
 from benchmarks.verdicts import (
     BOARDS_AIM,
@@ -335,5 +336,7 @@ SECTIONS = {
     "growth": Section("Flat cost", _growth, _growth_chart),
     "idle": Section("Start and idleness", _idle),
     "targets": Section("One alert and very many targets", _targets),
+    "signs": Section("One case to many NTCIP signs", signs_section),
+    "displays": Section("Very many display pages", displays_section),
     "others": Section("Beside others", _others, _others_chart),
 }

@@ -20,6 +20,7 @@ WORKERS_AIM = 1.5  # times one worker, at least, where cores allow
 GROWTH_AIM = 1.3  # times the cost on the smallest store, at most: what "flat" is taken to mean
 READY_AIM = 2.0  # seconds, less than
 TARGETS_AIM = 1000.0  # ms, less than
+DEADLINE_AIM = 60.0  # seconds, less than: the defaults of escalation.place and escalation.remove
 IDLE_AIM = 2.0  # percent of one core, at most: what "near zero" is taken to mean
 
 SIZES = {
@@ -29,6 +30,8 @@ SIZES = {
     "intake": 10_000,
     "growth": 1_000_000,
     "targets": 100_000,
+    "signs": 1_000,
+    "displays": 2_000,
 }  # what the aims speak of
 
 Part = Mapping[str, Any]
@@ -162,6 +165,29 @@ def _targets(part: Part) -> list[Row]:
     return [(what, *said, _word(part["plan"] < TARGETS_AIM, whole))]
 
 
+def _signs(part: Part) -> list[Row]:
+    return [
+        _in_time(f"{part['signs']:,} NTCIP signs {way}, {one['what']}", one[figure], part["signs"] >= SIZES["signs"])
+        for one in part["rounds"]
+        for way, figure in (("lit", "shown"), ("dark", "gone"))
+    ]
+
+
+def _displays(part: Part) -> list[Row]:
+    return [
+        _in_time(
+            f"{part['displays']:,} display pages {way}, by their own word",
+            statistics.median(one[figure] for one in part["rounds"]),
+            part["displays"] >= SIZES["displays"],
+        )
+        for way, figure in (("lit", "shown_confirmed"), ("dark", "gone_confirmed"))
+    ]
+
+
+def _in_time(what: str, seconds: float, whole: bool) -> Row:
+    return (what, "", f"{seconds:.1f} s", "", f"< {DEADLINE_AIM:g} s", _word(seconds < DEADLINE_AIM, whole))
+
+
 def _rated(name: str, what: str, part: Part, aim: float, unit: str, who: str = "bridge") -> Row:
     share = ratio(part, who)
     said = [f"{rate(part, one):,.0f} {unit}" for one in ("bare", who)]
@@ -183,4 +209,6 @@ _ROWS: dict[str, Callable[[Part], list[Row]]] = {
     "growth": _growth,
     "idle": _idle,
     "targets": _targets,
+    "signs": _signs,
+    "displays": _displays,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pysnmp.error import PySnmpError
@@ -95,7 +96,7 @@ class Line:
     async def get(self, *names: str) -> list[Value | None]:
         """Read values; ``None`` where the sign has no such thing. Nothing happens by it: an error is one of two."""
         try:
-            rows = await self._ask(get_cmd, [ObjectType(ObjectIdentity(name)) for name in names])
+            rows = await self._ask(get_cmd, [ObjectType(_identity(name)) for name in names])
         except NoAnswer as error:
             raise TransientError(
                 "no answer from the sign (is it on, is the address right, and the community?)"
@@ -111,7 +112,7 @@ class Line:
 
     async def set(self, values: Mapping[str, Value]) -> None:
         """Write values, all or none; raise ``Refused`` or ``NoAnswer``."""
-        await self._ask(set_cmd, [ObjectType(ObjectIdentity(name), _typed(value)) for name, value in values.items()])
+        await self._ask(set_cmd, [ObjectType(_identity(name), _typed(value)) for name, value in values.items()])
 
     async def _ask(self, command: Any, pairs: Sequence[ObjectType]) -> Any:
         if self._way is None:
@@ -131,6 +132,12 @@ class Line:
         if status:
             raise Refused(status.prettyPrint() if hasattr(status, "prettyPrint") else str(status))
         return rows
+
+
+@lru_cache(maxsize=4096)
+def _identity(name: str) -> ObjectIdentity:
+    """Give the name for pysnmp, which looks each up among its MIBs once: that is most of what a request costs."""
+    return ObjectIdentity(name)
 
 
 def _typed(value: Value) -> Integer32 | OctetString:

@@ -43,6 +43,17 @@ def scored(who: str, scenario: str, left: int) -> dict[str, Any]:
     return {"who": who, "scenario": scenario, "left": left, **figures}
 
 
+def lit(what: str, shown: float) -> dict[str, Any]:
+    """Invent one case of a thousand signs."""
+    figures = {f"{way}_{name}": 20_000 for way in ("shown", "gone") for name in ("asked", "cpu")}
+    return {"what": what, "shown": shown, "gone": 5.0, **figures}
+
+
+def painted(seconds: float) -> dict[str, float]:
+    """Invent one case of two thousand pages."""
+    return {f"{way}{name}": seconds for way in ("shown", "gone") for name in ("", "_confirmed", "_cpu")}
+
+
 @pytest.fixture
 def found() -> dict[str, Any]:
     """Results in which the bridge is twice as slow at everything."""
@@ -85,6 +96,16 @@ def found() -> dict[str, Any]:
             "found": 97,
             "memory": 100.0,
         },
+        "signs": {"signs": 1_000, "memory": 200.0, "rounds": [lit("new signs", 61.0), lit("known signs", 20.0)]},
+        "displays": {
+            "displays": 2_000,
+            "opening": {"seconds": 5.0, "cpu": 4.0},
+            "quiet": {"seconds": 20.0, "percent": 30.0, "wake_ups": 500.0},
+            "before": 150.0,
+            "each": 41.0,
+            "memory": 300.0,
+            "rounds": [painted(8.0), painted(9.0), painted(70.0)],
+        },
         "idle": {
             "ready": [1.0, 1.5, 3.0],
             "ready_cpu": [0.9, 1.0, 1.1],
@@ -105,6 +126,9 @@ def test_every_aim_is_judged_by_its_figure(found: dict[str, Any]) -> None:
     assert words["10,000 events taken in (X)"] == ("0.50×", "met")
     assert words["start → ready"] == ("", "met")
     assert words["decide, target and lay out for 100,000 targets"] == ("", "met")
+    assert words["1,000 NTCIP signs lit, new signs"] == ("", "**not met**")
+    assert words["1,000 NTCIP signs lit, known signs"] == ("", "met")
+    assert words["2,000 display pages lit, by their own word"] == ("", "met")
 
 
 def test_the_model_is_bound_by_the_scarcest_thing(found: dict[str, Any]) -> None:
@@ -122,6 +146,13 @@ def test_a_smaller_run_meets_no_aim(found: dict[str, Any]) -> None:
     """What the aim does not speak of is not called met."""
     found["parts"]["boards"]["boards"] = 500
     assert "(smaller run)" in verdicts.rows(found)[2]
+
+
+def test_what_a_page_and_a_sign_cost_is_told(found: dict[str, Any]) -> None:
+    """The memory of each open page, and the rate of signs, stand on the page as they were measured."""
+    text = " ".join(page.render(found).split())
+    assert "41 kB more for each open page" in text
+    assert "| new signs | event → last sign lit | 61.0 | 16 |" in text
 
 
 def test_mails_that_came_too_often_are_told(found: dict[str, Any]) -> None:
