@@ -16,6 +16,7 @@ from bridge import __version__, assembly, bootstrap, show
 from bridge.commands import dead_letters, geo, proof, rules, targets
 from bridge.commands.preview import check_text, preview
 from bridge.commands.reload import reload
+from bridge.commands.simulate import simulate
 from bridge.core.errors import BridgeError, InvalidInput
 from bridge.core.events import Event, dump, json_schema
 from bridge.core.exercise import as_exercise
@@ -48,6 +49,7 @@ app = typer.Typer(
 app.command()(preview)
 app.command("check-text")(check_text)
 app.command()(reload)
+app.command()(simulate)
 app.command()(proof.audit)
 app.add_typer(proof.app, name="retraction")
 app.add_typer(rules.app, name="rules")

@@ -35,6 +35,7 @@ class Kind:
 KINDS = {
     "ntcip": Kind("bridge.simulators.ntcip:NtcipSimulator", "{host}:{port}", 16_161),
     "http": Kind("bridge.simulators.http_sign:HttpSimulator", "http://{host}:{port}/board", 9100),
+    "kv15": Kind("bridge.simulators.kv15:Kv15Simulator", "http://{host}:{port}/#HTM:1234", 8015),
     "alpha": Kind("bridge.simulators.alpha:AlphaSimulator", "{host}:{port}", 3001),
     "mqtt-display": Kind("bridge.simulators.mqtt_display:MqttDisplay", "mqtt://{host}:{port}/burgernet/display", 1883),
 }

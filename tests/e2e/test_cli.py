@@ -365,7 +365,7 @@ async def test_bad_files_behind_the_settings(alone: Bench) -> None:
     about = [line for line in lines if where in line]
     assert [line[: len(start)] for line, start in zip(about, expected, strict=True)] == expected
     assert (
-        "adapters.zork: is not installed; installed are display, email, facebook, http_sign, ntcip_sign, outbox, work_order"
+        "adapters.zork: is not installed; installed are alpha_sign, display, email, facebook, http_sign, kv15, mqtt_sign, ntcip_sign, outbox, work_order"
         in lines
     )
     assert any(line.startswith("adapters.email.port: 0 is not allowed; ") for line in lines)

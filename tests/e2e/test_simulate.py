@@ -242,7 +242,7 @@ async def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
 
 def test_a_kind_that_does_not_exist_is_named() -> None:
     """The kinds that there are are in the error."""
-    with pytest.raises(InvalidInput, match="'fax' is none of ntcip, http, alpha, mqtt-display"):
+    with pytest.raises(InvalidInput, match="'fax' is none of ntcip, http, kv15, alpha, mqtt-display"):
         simulate("fax")
 
 
