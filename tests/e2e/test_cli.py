@@ -82,6 +82,7 @@ def test_all_commands_are_there() -> None:
     assert names - {" ".join(words[:2]).removesuffix(" -").removesuffix(" 9") for words in CONFIGURED} == {
         "demo",
         "schema",
+        "simulate",
     }
 
 
