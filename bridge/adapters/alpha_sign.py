@@ -93,7 +93,7 @@ class AlphaSign:
         there = await self._exchange(_shown_at(receipt), None)
         if there and _digest(there) == receipt.handle.get("digest"):
             return Observation(present=True)
-        return Observation(present=False, text=_text(there))
+        return Observation(present=False, text=_text(there), ours=bool(there))  # nobody else has this file
 
     async def find(self, posting: Posting) -> NoReturn:
         """Raise ``PermanentError``: nothing needs to be looked up, for publishing again is harmless."""

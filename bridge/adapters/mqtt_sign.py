@@ -128,7 +128,7 @@ class MqttSign:
         ack = await self._hear(receipt.posting.target, _shown_at(receipt))
         if ack.id is not None and ack.id == receipt.handle.get("id"):
             return Observation(present=True)
-        return Observation(present=False, text=ack.text or ack.id)
+        return Observation(present=False, text=ack.text or ack.id, ours=ack.id is not None)
 
     async def find(self, posting: Posting) -> NoReturn:
         """Raise ``PermanentError``: nothing needs to be looked up, for publishing again is harmless."""

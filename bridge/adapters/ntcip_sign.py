@@ -130,7 +130,8 @@ class NtcipSign:
         if self._is_ours(stands) and crc == f"{stands.crc:04x}" == f"{checksum(text):04x}":
             return Observation(present=True)
         shown = visible(text)
-        return Observation(present=False, text=shown if shown and not stands.is_blank else None)
+        there = shown if shown and not stands.is_blank else None
+        return Observation(present=False, text=there, ours=self._is_ours(stands) and there is not None)
 
     async def find(self, posting: Posting) -> NoReturn:
         """Raise ``PermanentError``: a sign is simply written again."""

@@ -80,17 +80,23 @@ class Receipt:
     handle: Mapping[str, str] = field(default_factory=dict)
     cases: frozenset[str] | None = None
 
+    def has(self, content: Content | None) -> bool:
+        """Tell whether a content found room."""
+        return content is None or self.cases is None or content.case in self.cases
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:
     """What is there now. ``revision`` and ``text`` are ``None`` where the channel cannot tell.
 
     ``present``: what the receipt is for stands there. If not, ``text`` is what stands there instead; ``None``: nothing.
+    ``ours``: what stands there instead was written by the bridge, as far as the channel can tell.
     """
 
     present: bool
     revision: int | None = None
     text: str | None = None
+    ours: bool = False
 
 
 def shows(seen: Observation, sent: Content) -> bool:
@@ -155,13 +161,18 @@ class State:
     attempts: int = 0  # failures since the last success
     error: str = ""
     waits: bool = False  # more pressing cases fill the board; the step that makes room puts it back
-    shown_until: float = 0.0  # the latest ``valid_until`` that was ever sent
+    shown_until: float = 0.0  # until when it may be there without us: the latest ``valid_until`` that was ever sent
     handle: Mapping[str, str] | None = None
 
     @property
     def wanted(self) -> bool:
         """Whether anything should be there: an ending is told only to those who got the alert (R9, I5)."""
         return self.desired is Desired.SHOWN and (self.carried or not self.ending)
+
+    @property
+    def rests(self) -> bool:
+        """Whether it waits for room: then there is nothing to look at, until its case ends."""
+        return self.waits and self.wanted
 
 
 def next_step(state: State, can: Capabilities) -> Step | None:

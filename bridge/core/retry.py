@@ -26,6 +26,7 @@ from bridge.core.posting import (
 from bridge.core.turns import waiting
 
 BLIND_LIMIT = 2  # publications without an answer; after that a person must look
+AFTERWARDS = 86_400.0  # seconds; a board that does not clear itself may come back with what was taken away from it
 URGENT_RETRY_AFTER = 60.0  # seconds; what must go does not wait longer because the other side asks for it
 
 
@@ -75,10 +76,13 @@ class After:
 def after(state: State, done: Done, can: Capabilities, timing: Timing, now: float, jitter: float) -> After:
     """Work out what comes of one step. ``jitter`` is a random number in [0, 1)."""
     # A clock that was hours ahead promised more than any board was told since: it must not put off the next renewal.
-    state = replace(state, shown_until=min(state.shown_until, now + timing.valid_for))
+    longest = timing.valid_for if can.leased else AFTERWARDS
+    state = replace(state, shown_until=min(state.shown_until, now + longest))
     if isinstance(done.result, AdapterError):
         return _failed(state, done, can, timing, now, jitter)
     changed = _succeeded(state, done)
+    if changed.applied is Applied.GONE and state.applied is not Applied.GONE and not can.leased:
+        changed = replace(changed, shown_until=now + AFTERWARDS)
     if changed.attempts or changed.error:
         changed = replace(changed, attempts=0, error="")
     if next_step(changed, can) not in (None, Step.FIND):
@@ -102,7 +106,7 @@ def _succeeded(state: State, done: Done) -> State:
 
 def _shown(state: State, done: Done) -> State:
     content, receipt = done.content, done.result
-    if isinstance(receipt, Receipt) and receipt.cases is not None and content and content.case not in receipt.cases:
+    if isinstance(receipt, Receipt) and not receipt.has(content):
         return waiting(state)
     same = state.applied_content == done.content_id and state.applied is Applied.SHOWN
     return replace(
@@ -170,7 +174,7 @@ def _look_again(state: State, since: float, timing: Timing, now: float) -> After
 
 def _next_check(state: State, since: float, can: Capabilities, timing: Timing, now: float) -> float | None:
     """Plan the next read-back or renewal of a posting that has no gap."""
-    if can.kind is not Kind.STATE or state.applied is Applied.NONE or state.waits:
+    if can.kind is not Kind.STATE or state.applied is Applied.NONE or state.rests:
         return None
     leased = can.leased and state.applied is Applied.SHOWN
     renew = state.shown_until - timing.valid_for / 2

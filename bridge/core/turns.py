@@ -63,7 +63,7 @@ def beside(state: State, turn: Turn, receipt: Receipt, until: float) -> State:
 
     What no longer fits is off the board, and waits.
     """
-    if receipt.cases is not None and turn.content.case not in receipt.cases:
+    if not receipt.has(turn.content):
         there = state.applied in (Applied.SHOWN, Applied.UNKNOWN)
         return waiting(state) if there else state
     return replace(

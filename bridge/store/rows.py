@@ -80,10 +80,12 @@ class Proof:
                 return self
             case Step.RETRACT, _:
                 return self.removed(now)
+            case ((Step.PUBLISH | Step.UPDATE), Receipt() as given) if not given.has(done.content):
+                return self.removed(now) if before.applied is not Applied.NONE else self
             case ((Step.PUBLISH | Step.UPDATE), _):
                 return self.placed(anew=before.applied_content not in ("", done.content_id))
             case Step.OBSERVE, Observation() as found:
-                return self._looked(found, done.content, now)
+                return self._looked(found, done.content, before, now)
             case _:
                 return replace(self, verified_at=now)
 
@@ -96,14 +98,17 @@ class Proof:
         """It was taken away, and is still to be seen gone."""
         return replace(self, gone_at=now, dark_at=0.0, seen="", seen_text="")
 
-    def _looked(self, found: Observation, sent: Content | None, now: float) -> Proof:
+    def _looked(self, found: Observation, sent: Content | None, before: State, now: float) -> Proof:
         ours = found.present and (sent is None or shows(found, sent))
         seen = "ours" if ours else "dark" if found.text is None else "other"
         there = (found.text or "")[:MOST_SEEN].replace("\0", "") if seen == "other" else ""  # PostgreSQL takes no NUL
-        dark_at = self.dark_at or now if self.gone_at and not found.present else 0.0
+        vanished = before.applied is Applied.SHOWN and not found.present  # nobody took it away
+        gone_at = self.gone_at or (now if vanished else 0.0)
+        dark_at = self.dark_at or now if gone_at and not found.present else 0.0
         as_told = not found.present if self.gone_at else ours
         drift_at = 0.0 if as_told else self.drift_at or now
-        return replace(self, verified_at=now, seen=seen, seen_text=there, dark_at=dark_at, drift_at=drift_at)
+        proof = replace(self, verified_at=now, seen=seen, seen_text=there)
+        return replace(proof, gone_at=gone_at, dark_at=dark_at, drift_at=drift_at)
 
 
 RESULT = Prepared(
@@ -152,8 +157,9 @@ class Work:
 
     @property
     def receipt(self) -> Receipt:
-        """The receipt of what is there now."""
-        return Receipt(self.posting, self.state.handle or self.shared.handle or {})
+        """The receipt of what is there now: all on a board know its message, but each looks for its own."""
+        others = None if self.step is Step.OBSERVE else self.shared.handle
+        return Receipt(self.posting, self.state.handle or others or {})
 
     @property
     def neighbours(self) -> list[str]:
@@ -262,8 +268,10 @@ def fenced(state: State, done: Done, can: Capabilities) -> dict[str, Any]:
     if isinstance(done.result, Receipt) and known and dict(done.result.handle) == dict(state.handle or {}):
         same_text = done.content_id == state.applied_content
         return {} if same_text or can.kind is Kind.MESSAGE else {"applied_content": ""}
-    if done.step is Step.UPDATE and known and can.kind is not Kind.MESSAGE:
-        return {"applied_content": ""}  # we know where it is; which text it shows is for the next update to settle
+    in_doubt = done.step is Step.UPDATE or not isinstance(done.result, Receipt)
+    if in_doubt and known and can.kind is not Kind.MESSAGE:
+        # We know where it is (a late publication was looked for, and found); its text is for an update to settle.
+        return {"applied_content": ""}
     return {"applied": Applied.UNKNOWN.value, "applied_content": done.content_id, "looks": 0}
 
 

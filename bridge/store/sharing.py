@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from bridge.core.content import Content
-from bridge.core.posting import Applied, Capabilities, Receipt, State, Step, next_step
+from bridge.core.posting import Applied, Capabilities, Observation, Receipt, State, Step, next_step
 from bridge.core.retry import After, Done, Timing
 from bridge.core.target import Target
 from bridge.core.turns import Turn, beside, joined
@@ -57,13 +57,15 @@ def share(
     find_target: Callable[[str], Target],
     sendable: Callable[[str], Content],
 ) -> Work:
-    """Give a step on a board that holds one message what all its cases show together."""
-    if work.step not in (Step.PUBLISH, Step.UPDATE, Step.RETRACT):
+    """Give a step on a board that holds one message what all its cases show; tell a look whether others are there."""
+    if work.step is Step.FIND:
         return work
     mine = work.posting
     asked = {"target": mine.target.id, "adapter": mine.target.adapter}
     found = [_Neighbour(row, state_of(row)) for row in connection.execute(_COMPANY, asked) if row.id != mine.id]
     others = [one for one in found if find_target(one.row.target_row).address == mine.target.address]
+    if work.step is Step.OBSERVE:
+        return replace(work, shared=Shared(handle=_handle([one.state for one in others])))
     wanted = [(one.row.id, one.row.case_id, one.state.content) for one in others if one.is_wanted]
     if work.step is not Step.RETRACT:
         wanted.append((mine.id, mine.case, work.content_id))
@@ -85,6 +87,17 @@ def _handle(states: Sequence[State]) -> Mapping[str, str] | None:
     return max(there, key=lambda state: state.shown_until).handle if there else None
 
 
+def recognised(state: State, work: Work, done: Done) -> Done:
+    """Know an older message again that came back, late or after a reboot: with no other case there, it is this one's.
+
+    Where another case is shown, that one's next look puts the board right.
+    """
+    seen = done.result
+    if not isinstance(seen, Observation) or not seen.ours or state.wanted or work.shared.handle is not None:
+        return done
+    return replace(done, result=replace(seen, present=True))
+
+
 def others_after(
     work: Work, done: Done, rows: Mapping[str, Any], can: Capabilities, timing: Timing, now: float
 ) -> list[dict[str, Any]]:
@@ -104,7 +117,7 @@ def others_after(
             continue
         is_new = before.applied is not Applied.SHOWN and state.applied is Applied.SHOWN
         gap = next_step(state, can) is not None
-        due = None if state.waits else now if gap else now + timing.checks[0] if is_new else row.due
+        due = None if state.rests else now if gap else now + timing.checks[0] if is_new else row.due
         proof = Proof.of(row)
         if state.waits:
             proof = proof.removed(now)

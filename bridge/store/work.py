@@ -224,7 +224,7 @@ class WorkStore:
 
     def _upkeep(self, state: State, can: Capabilities, now: float) -> Step | None:
         """There is no gap: renew what would clear itself, or read back."""
-        if can.kind is not Kind.STATE or state.applied is Applied.NONE or state.waits:
+        if can.kind is not Kind.STATE or state.applied is Applied.NONE or state.rests:
             return None
         if due_for_renewal(state, can, self._timing, now) and self._until(state.content, now) > state.shown_until + 1:
             return Step.UPDATE
@@ -255,13 +255,15 @@ class WorkStore:
         rows = {row.id: row for row in connection.execute(_SAME, {"ids": list(ids)})}
         results, journal, notices = [], [], []
         for one in finished:
-            row, work, done = rows[one.work.posting.id], one.work, one.done
+            row, work = rows[one.work.posting.id], one.work
+            state = state_of(row)
+            done = sharing.recognised(state, work, one.done)
             journal.append(journal_row(row.id, now, done, work.state.revision, one.seconds))
             if row.claim != work.claim:
                 self._fenced(connection, row, done, now)
                 continue
             can = self._adapters[row.adapter]
-            then = after(state_of(row), done, can, self._timing, now, self._random.random())
+            then = after(state, done, can, self._timing, now, self._random.random())
             applied_at = row.applied_at if done.step is Step.OBSERVE else work.since or now
             results.append(result_row(row.id, then, can, applied_at, Proof.of(row).after(done, work.state, now)))
             results += sharing.others_after(work, done, rows, can, self._timing, now)

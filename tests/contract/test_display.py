@@ -46,9 +46,9 @@ class Screen:
     async def run(self) -> None:
         """Look, paint, confirm; for ever."""
         while True:
+            await self._wake.wait()
             self._wake.clear()
             await self.look()
-            await self._wake.wait()
 
     async def look(self) -> None:
         """Paint what is to be seen now, and say so."""

@@ -25,6 +25,10 @@ def happens(machine: Machine, act: Act) -> None:
                 one.offset += act.number
         case "reboots dark" | "reboots lit":
             world.reboot(act.who, lit=act.what.endswith("lit"))
+        case "someone writes":
+            world.overwrite(act.who, "WERK IN UITVOERING")
+        case "lies":
+            world.stuck[act.who] = world.reads(act.who) if act.number else ""
         case "photos":
             world.photos = act.who
         case _:

@@ -57,7 +57,7 @@ class Channel:
                 raise PermanentError("never")
             case "crash":
                 raise RuntimeError("a bug in an adapter")
-        effect = Effect(act, lie=what == "lie", looks=step is Step.FIND)
+        effect = Effect(world, act, what, looks=step is Step.FIND)
         delay = {"slow": 3.0, "late": LATE}.get(what, world.lag())
         if what not in ("lost request", "dies before"):
             world.later(delay, effect)
@@ -77,14 +77,17 @@ class Channel:
 class Effect:
     """One thing done in the world, once, and what it gave."""
 
-    def __init__(self, act: Callable[[], Any], *, lie: bool, looks: bool) -> None:
+    def __init__(self, world: World, act: Callable[[], Any], what: str, *, looks: bool) -> None:
+        self._world = world
         self._act = act
-        self._lie = lie
+        self._what = what
+        self._lie = what == "lie"
         self._looks = looks
         self._result: Any = None
 
     def __call__(self) -> None:
         """Do it."""
+        self._world.fault_now = self._what
         try:
             self._result = self._act()
         except PermanentError as error:
@@ -131,7 +134,7 @@ class SimBoard(Channel):
         def act() -> None:
             name = receipt.posting.target.id
             if gone := self.world.boards.setdefault(name, {}).pop(receipt.posting.id, None):
-                self.world.removed[name] = gone
+                self.world.removed[name] = {receipt.posting.id: gone}
 
         await self._go(Step.RETRACT, receipt.posting, act)
 

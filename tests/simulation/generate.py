@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -30,6 +31,8 @@ ACTS = [
     *("operator", "freeze", "freeze"),
 ]
 
+SIGNS = 0.35  # the share of days with signs that hold one message
+CROWDING = [MISSING, MISSING, "missing_person", "missing_child", "amber_alert"]
 RELOADS = 0.15  # the share of days on which rules change
 
 # What rules may ask about: words that a day can have, and some that it never has.
@@ -75,9 +78,40 @@ def generate(seed: int) -> History:
     rules = _rules(Random(f"{seed}/rules"))
     rewritten = _rewritten(Random(f"{seed}/rewritten"))
     acts += [Act(at, "reload", "", number) for number, (at, _) in enumerate(rewritten, 1)]
-    return History(
+    day = History(
         seed, workers, targets, tuple(messages), broken, tuple(acts), rules, tuple(two for _, two in rewritten)
     )
+    return _with_signs(day, Random(f"{seed}/signs"))
+
+
+def _with_signs(day: History, random: Random) -> History:
+    """Add, on some days, signs that hold one message, the cases that crowd them, and what befalls such signs."""
+    if random.random() > SIGNS:
+        return day
+    signs = random.choice([("sign-a",), ("sign-b",), ("sign-a", "sign-b")])
+    first = len({one.case for one in day.messages if one.case})
+    crowd = [_case(f"zaak{first + number}", random) for number in range(random.choice([1, 2, 2, 3]))]
+    more = tuple(
+        replace(one, category=random.choice(CROWDING) if one.rank == 1 else one.category)
+        for case in crowd
+        for one in case
+    )
+    broken = {
+        (random.choice(signs), min(int(random.expovariate(0.3)), 12)): random.choice(FAULTS)
+        for _ in range(random.choice([0, 0, 1, 2, 4]))
+    }
+    return replace(
+        day,
+        targets=tuple(sorted({*day.targets, *signs})),
+        messages=(*day.messages, *more),
+        faults=(*day.faults, *(Fault(target, nth, what) for (target, nth), what in sorted(broken.items()))),
+        acts=(*day.acts, *(_befalls(random, random.choice(signs)) for _ in range(random.choice([0, 0, 1, 2, 3])))),
+    )
+
+
+def _befalls(random: Random, sign: str) -> Act:
+    what = random.choice(["reboots dark", "reboots lit", "someone writes", "someone writes", "lies"])
+    return Act(_moment(random), what, sign, random.choice([0, 1]) if what == "lies" else 0)
 
 
 def _rewritten(random: Random) -> list[tuple[float, tuple[dict[str, Any], ...]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import structlog
@@ -14,11 +14,13 @@ from bridge.core.target import Target
 from tests.simulation.broker import Letter
 from tests.simulation.history import ACTIVE, SKEW, START, Message
 from tests.simulation.machine import SimDatabase
+from tests.simulation.signs import ROOM
 from tests.simulation.world import Shown, World
 
 BOARD_WORDS = {"missing_child_alert", "missing_child", "missing_person", "amber_alert"}
-BOARDS = {"board-a", "board-b", "small", "advert", "drill", "far"}
-
+SIGNS = {"sign-a", "sign-b"}  # boards that hold one message
+BOARDS = {"board-a", "board-b", "small", "advert", "drill", "far", *SIGNS}
+PRESSING = ("amber_alert", "missing_child_alert", "missing_child", "missing_person")  # the most pressing first
 
 CHANNELS = {"page": "facebook", "mail-a": "email", "mail-b": "email", "outbox": "outbox"}  # the others are signs
 OWNERS = {"mail-a": "citizen", "mail-b": "citizen", "outbox": "citizen", "advert": "commercial"}
@@ -74,6 +76,10 @@ def listen(_logger: object, _method: str, line: MutableMapping[str, Any]) -> Mut
     raise structlog.DropEvent
 
 
+def _rank(said: Message, begun: float) -> tuple[int, float]:
+    return PRESSING.index(said.category), -begun
+
+
 class Judge:
     """Watches every effect and every acknowledgement, and looks at the whole when everything has come to rest."""
 
@@ -84,6 +90,8 @@ class Judge:
         self.told: set[str] = set()  # postings whose alert reached people, or may have
         world.on_effect = self.effect
         world.on_run_out = self.run_out
+        world.on_rewrite = self.rewrite
+        self.crowd: dict[str, list[tuple[Message, float]]] = defaultdict(list)  # who is to be on a sign; when it began
         LOGGED.clear()
         HEARD.clear()
 
@@ -143,6 +151,16 @@ class Judge:
         if self.database.raw.execute(wanted, (shown.posting.id,)).fetchone()[0]:
             self.world.violate(f"I3: {target} goes dark while {shown.posting.case} is open")
 
+    def rewrite(self, target: str, shown: Mapping[str, Shown]) -> None:
+        """A sign is never put out while another case is to be seen on it (I3)."""
+        self.world.happened["signs written"] += 1
+        if shown or self.world.fault_now not in ("", "slow"):
+            return
+        wanted = "SELECT count(*) FROM postings WHERE id = ? AND desired = 'shown' AND NOT stale AND claim IS NULL"
+        for one in self.world.showing(target):
+            if self.database.raw.execute(wanted, (one.posting.id,)).fetchone()[0]:
+                self.world.violate(f"I3: {target} is put out while it shows {one.posting.case}")
+
     def acknowledged(self, letter: Letter, aside: bool) -> None:
         """Judge an acknowledgement: what is acknowledged is kept, or set aside (I3)."""
         self.world.happened["I3"] += 1
@@ -173,6 +191,8 @@ class Judge:
                 cases[message.case].append(message)
         for case, messages in cases.items():
             self._case(case, messages)
+        for target, crowd in self.crowd.items():
+            self._turns(target, crowd)
         self.world.happened.update(HEARD)
         for line in LOGGED:
             self.world.violate(f"I6: words of an alert in the log: {line}")
@@ -196,7 +216,7 @@ class Judge:
             if over or expired or said is None:
                 self._gone(case, target, over=bool(over), life=max(opened, default=0))
             elif may_show(target, said, self.world.rules_so_far[-1]):
-                self._there(case, target, said)
+                self._there(case, target, said, min(one.moment for one in messages if one.kind != "ended"))
             elif target in BOARDS or target == "page":
                 self._gone(case, target, over=False, life=0)
 
@@ -205,9 +225,9 @@ class Judge:
         return bool(self.database.raw.execute(query, (case,)).fetchone()[0])
 
     def _row(self, case: str, target: str) -> dict[str, object]:
-        query = "SELECT id, held, blind, error, applied FROM postings WHERE case_id = ? AND target = ?"
+        query = "SELECT id, held, blind, error, applied, seen, waits FROM postings WHERE case_id = ? AND target = ?"
         row = self.database.raw.execute(query, (case, target)).fetchone()
-        return dict(zip(("id", "held", "blind", "error", "applied"), row, strict=True)) if row else {}
+        return dict(zip(("id", "held", "blind", "error", "applied", "seen", "waits"), row, strict=True)) if row else {}
 
     def _excused(self, case: str, target: str) -> bool:
         """Say whether an operator or a refusal for good took this target out."""
@@ -219,6 +239,9 @@ class Judge:
         world.happened["I2"] += 1
         if any(one.posting.case == case for one in world.showing(target)):
             world.violate(f"I2: {target} still shows {case}")
+        proof = "SELECT count(*) FROM postings WHERE case_id = ? AND target = ? AND applied = 'gone' AND dark_at = 0"
+        if target in BOARDS and self.database.raw.execute(proof, (case, target)).fetchone()[0]:
+            world.violate(f"I2: {target} no longer shows {case}, and nobody has seen that")
         alerts = [one for one in world.live(target) if one.posting.case == case]
         for post in alerts:
             if over and post.content.phase is not Phase.ENDED:
@@ -236,10 +259,13 @@ class Judge:
             if asked and mails[-1].phase is not Phase.ENDED:
                 world.violate(f"I5: {target} never heard how {case} ended")
 
-    def _there(self, case: str, target: str, said: Message) -> None:
+    def _there(self, case: str, target: str, said: Message, begun: float) -> None:
         world = self.world
         world.happened["I3"] += 1
         if self._excused(case, target):
+            return
+        if target in SIGNS:
+            self.crowd[target].append((said, begun))
             return
         if target in BOARDS:
             texts = [one.content.text for one in world.showing(target) if one.posting.case == case]
@@ -249,6 +275,22 @@ class Judge:
             texts = [one.text for one in sorted(self._mails(case, target), key=lambda one: one.revision)][-1:]
         if len(texts) != 1 or said.text not in texts[0]:
             world.violate(f"I3: {target} should show {said.text!r} and shows {texts}")
+
+    def _turns(self, target: str, crowd: list[tuple[Message, float]]) -> None:
+        """On a sign stand the most pressing cases that fit, each with what was said last; who has no room waits (I3)."""
+        texts = [one.content.text for one in self.world.showing(target)]
+        for said, begun in crowd:
+            row = self._row(said.case, target)
+            if said.text in texts:
+                if row["seen"] != "ours" or row["waits"]:
+                    self.world.violate(f"I3: {target} shows {said.case}, and the proof says {row}")
+                continue
+            self.world.happened["waits"] += 1
+            before = [one.text for one, since in crowd if one.text in texts and _rank(one, since) <= _rank(said, begun)]
+            if not row["waits"]:
+                self.world.violate(f"I3: {target} should show {said.text!r} or let it wait, and shows {texts}")
+            elif len(" | ".join([*before, said.text])) <= ROOM:
+                self.world.violate(f"I3: {target} has room for {said.text!r}, which waits, and shows {texts}")
 
     def _mails(self, case: str, target: str) -> Iterable[Content]:
         return (content for name, _, content in self.world.inbox if name == target and content.case == case)

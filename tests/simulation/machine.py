@@ -32,8 +32,9 @@ from bridge.store.photos import wanted_photos
 from bridge.store.rows import Finished
 from bridge.store.work import Slots, Turn, WorkStore
 from tests.simulation.broker import SimAside, SimBroker
-from tests.simulation.channels import SimBoard, SimMail, SimOutbox, SimPage, SimPhotos
+from tests.simulation.channels import Channel, SimBoard, SimMail, SimOutbox, SimPage, SimPhotos
 from tests.simulation.loop import Process
+from tests.simulation.signs import SimLastingSign, SimSign
 from tests.simulation.world import World
 
 T = TypeVar("T")
@@ -63,6 +64,8 @@ def targets() -> dict[str, Target]:
         "board-a": {"sign": wide},
         "board-b": {"sign": {**wide, "photo": False}, "location": leiden},
         "small": {"sign": narrow},
+        "sign-a": {"sign": wide, "adapter": "sign"},
+        "sign-b": {"sign": wide, "adapter": "lasting"},
         "advert": {"sign": wide, "owner": {"kind": "commercial"}},
         "drill": {"sign": wide, "accepts": exercises},
         "far": {"sign": wide, "location": groningen},
@@ -310,7 +313,8 @@ class Machine:
         self.world = world
         self.database = database
         self.broker = broker
-        channels = {"board": SimBoard, "page": SimPage, "mail": SimMail, "outbox": SimOutbox}
+        channels: dict[str, type[Channel]] = {"board": SimBoard, "page": SimPage, "mail": SimMail, "outbox": SimOutbox}
+        channels |= {"sign": SimSign, "lasting": SimLastingSign}
         self.adapters: dict[str, Any] = {name: make(world) for name, make in channels.items()}
         can = {name: adapter.capabilities for name, adapter in self.adapters.items()}
         listed = [target for name, target in targets().items() if name in world.history.targets]

@@ -6,7 +6,7 @@ It knows the true time, and whose fault comes when. How a request gets there is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import Context
 from dataclasses import dataclass, field
 from random import Random
@@ -38,7 +38,10 @@ class World:
     history: History
     healed: bool = False
     boards: dict[str, dict[str, Shown]] = field(default_factory=dict)
-    removed: dict[str, Shown] = field(default_factory=dict)  # what a rebooting board may bring back
+    removed: dict[str, dict[str, Shown]] = field(default_factory=dict)  # what a rebooting board may bring back
+    foreign: dict[str, str] = field(default_factory=dict)  # what others wrote on signs
+    stuck: dict[str, str] = field(default_factory=dict)  # what a sign that lies says, whatever it shows
+    fault_now: str = ""  # what the effect that happens now met on its way
     posts: dict[str, Shown] = field(default_factory=dict)
     inbox: list[tuple[str, str, Content]] = field(default_factory=list)  # target, posting, what came
     calls: Counter[str] = field(default_factory=Counter)
@@ -49,6 +52,7 @@ class World:
     happened: Counter[str] = field(default_factory=Counter)  # what the page at the end counts
     on_effect: Callable[[Target, Posting, Content], None] = lambda *_: None
     on_run_out: Callable[[str, Shown], None] = lambda *_: None
+    on_rewrite: Callable[[str, Mapping[str, Shown]], None] = lambda *_: None
     start: Callable[[str], None] = lambda _: None  # a process by its name
 
     def __post_init__(self) -> None:
@@ -113,8 +117,33 @@ class World:
 
     def reboot(self, target: str, *, lit: bool) -> None:
         """A board loses its power: it comes back dark, or with what it showed before."""
+        old = self.removed.get(target, {}) if lit else {}
         board = self.boards.setdefault(target, {})
-        if not lit:
+        if not lit or target.startswith("sign"):
             board.clear()
-        elif (old := self.removed.get(target)) and old.until > self.clock():
-            board[old.posting.id] = old
+            self.foreign.pop(target, None)
+        board.update({name: one for name, one in old.items() if one.until > self.clock()})
+
+    # --- signs that hold one message
+
+    def reads(self, target: str, *, lying: bool = True) -> str:
+        """Say what a sign says that it shows."""
+        if lying and not self.healed and target in self.stuck:
+            return self.stuck[target]
+        return self.foreign.get(target) or " | ".join(one.content.text for one in self.showing(target))
+
+    def rewrite(self, target: str, shown: dict[str, Shown]) -> None:
+        """Put our message on a sign, or none, in the place of what is there."""
+        self.on_rewrite(target, shown)
+        self.removed[target] = self.boards.get(target, {})
+        self.foreign.pop(target, None)
+        self.boards[target] = shown
+        for one in shown.values():
+            if self.clock() < one.until < float("inf"):
+                self.later(one.until - self.clock(), lambda one=one: self.on_run_out(target, one))
+
+    def overwrite(self, target: str, text: str) -> None:
+        """Let somebody else write on a sign."""
+        self.removed[target] = self.boards.get(target, {})
+        self.boards[target] = {}
+        self.foreign[target] = text
