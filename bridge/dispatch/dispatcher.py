@@ -131,7 +131,8 @@ class Dispatcher:
         """After the clock was set back, retries and breakers must not wait for the time that was taken away."""
         now, back = self._clock(), self._latest - self._clock()
         if not self._latest:  # who ran here before may have died with a clock that was ahead
-            await self._store.clock_went_back(0.0, now)
+            ahead = await self._store.clock_was_ahead(now)
+            await self._store.clock_went_back(ahead if ahead > STEP_BACK else 0.0, now)
         if back > STEP_BACK:
             await self._store.clock_went_back(back, now)
             for breaker in self._breakers.values():

@@ -137,7 +137,14 @@ class WorkStore:
         sooner = update(_postings).where(waiting).values(due=_t.due - seconds)
         longest = now + LEASE_MARGIN + max((can.timeout for can in self._adapters.values()), default=0.0)
         ends = update(_postings).where(_t.claim.is_not(None), _t.due > longest).values(due=longest)
-        await self._database.write(lambda connection: [connection.execute(one).rowcount for one in (sooner, ends)])
+        changes = [sooner, ends] if seconds else [ends]
+        await self._database.write(lambda connection: [connection.execute(one).rowcount for one in changes])
+
+    async def clock_was_ahead(self, now: float) -> float:
+        """Tell how many seconds later than now the last step was done: by a clock that has been set back since."""
+        last = select(schema.journal.c.at).order_by(schema.journal.c.id.desc()).limit(1)
+        at = await self._database.read(lambda connection: connection.scalar(last))
+        return max(0.0, (at or now) - now)
 
     def _turn(self, connection: Connection, finished: Sequence[Finished], slots: Sequence[Slots], now: float) -> Turn:
         if finished:

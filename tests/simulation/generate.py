@@ -90,12 +90,11 @@ def _with_signs(day: History, random: Random) -> History:
         return day
     signs = random.choice([("sign-a",), ("sign-b",), ("sign-a", "sign-b")])
     first = len({one.case for one in day.messages if one.case})
-    crowd = [_case(f"zaak{first + number}", random) for number in range(random.choice([1, 2, 2, 3]))]
-    more = tuple(
-        replace(one, category=random.choice(CROWDING) if one.rank == 1 else one.category)
-        for case in crowd
-        for one in case
-    )
+    more: list[Message] = []
+    for number in range(random.choice([1, 2, 2, 3])):
+        sort = random.choice(CROWDING)
+        case = _case(f"zaak{first + number}", random)
+        more += [replace(one, category=sort) if one.rank == 1 else one for one in case]
     broken = {
         (random.choice(signs), min(int(random.expovariate(0.3)), 12)): random.choice(FAULTS)
         for _ in range(random.choice([0, 0, 1, 2, 4]))

@@ -145,7 +145,8 @@ class Judge:
         """In a world that is well, a board that should show something is told so again before it clears itself."""
         still = self.world.boards[target].get(shown.posting.id) is shown
         expired = shown.content.expires is not None and shown.content.expires <= self.world.clock() + 1
-        if not still or expired or self.world.loop.time() < ACTIVE + SETTLED:
+        excused = target in self.world.given_up or self.world.loop.time() < ACTIVE + SETTLED
+        if not still or expired or excused:
             return
         wanted = "SELECT count(*) FROM postings WHERE id = ? AND desired = 'shown'"
         if self.database.raw.execute(wanted, (shown.posting.id,)).fetchone()[0]:
