@@ -160,7 +160,7 @@ class MqttSign:
 
     async def _show(self, posting: Posting, address: str, content: Content) -> Receipt:
         try:
-            state, cases = fit(content, _maker(content.valid_until, self._config.max_bytes))
+            state, cases = fit(content, maker(content.valid_until, self._config.max_bytes))
         except DoesNotFit as reason:
             raise PermanentError(str(reason)) from reason
         await self._put(posting.target, address, state)
@@ -255,7 +255,7 @@ async def _refused(session: Session, place: Place, state: State, before: Message
     raise kind(words)
 
 
-def _maker(until: datetime | None, most: int) -> Callable[[Sequence[Content]], State]:
+def maker(until: datetime | None, most: int) -> Callable[[Sequence[Content]], State]:
     """Give what makes a state of some contents, or raises ``DoesNotFit``."""
 
     def make(contents: Sequence[Content]) -> State:

@@ -40,6 +40,7 @@ CSP = (
 )
 _KINDS = {"js": "text/javascript", "css": "text/css"}
 _IMAGES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".svg": "image/svg+xml"}
+ACKNOWLEDGEMENT = "{screen, showing: [keys]}"
 _SCREEN = re.compile(r"[A-Za-z0-9-]{8,64}")
 _KEY = re.compile(r"[a-z2-7]{26}\.[0-9a-f]{16}")
 
@@ -188,13 +189,9 @@ class DisplayPages:
         if (request.content_length or MOST_ACK + 1) > MOST_ACK:
             raise web.HTTPRequestEntityTooLarge(MOST_ACK, request.content_length or 0)
         try:
-            said = json.loads(await request.text())
-            screen, keys = said["screen"], said["showing"]
-            good = _SCREEN.fullmatch(screen) and len(keys) <= MOST_KEYS and all(_KEY.fullmatch(key) for key in keys)
-        except (ValueError, KeyError, TypeError, RecursionError):
-            good = None
-        if not good:
-            raise web.HTTPBadRequest(text="allowed: {screen, showing: [keys]}")
+            screen, keys = read_acknowledgement(await request.text())
+        except ValueError as error:
+            raise web.HTTPBadRequest(text=f"allowed: {ACKNOWLEDGEMENT}") from error
         try:
             await self._store.painted(target.id, screen, keys)
         except StoreUnavailable as error:
@@ -240,6 +237,20 @@ class DisplayPages:
         self._closing = True
         for channel in list(self._channels.values()):
             channel.changed.set()
+
+
+def read_acknowledgement(text: str) -> tuple[str, list[str]]:
+    """Read which screen shows which messages; raise ``ValueError`` for anything else."""
+    try:
+        said = json.loads(text)
+        screen, keys = said["screen"], said["showing"]
+        good = isinstance(keys, list) and len(keys) <= MOST_KEYS and all(_KEY.fullmatch(key) for key in keys)
+        known = _SCREEN.fullmatch(screen)
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError(ACKNOWLEDGEMENT) from error
+    if not (good and known):
+        raise ValueError(ACKNOWLEDGEMENT)
+    return screen, keys
 
 
 def _digest(token: str) -> str:

@@ -24,7 +24,7 @@ def happens(machine: Machine, act: Act) -> None:
             for one in machine.bridges.values() if act.who == "all" else [bridge] if bridge else []:
                 one.offset += act.number
         case "reboots dark" | "reboots lit":
-            world.reboot(act.who, lit=act.what.endswith("lit"))
+            world.reboot(act.who, lit=act.what.endswith("lit"), older=act.number > 0)
         case "someone writes":
             world.overwrite(act.who, "WERK IN UITVOERING")
         case "lies":

@@ -110,7 +110,7 @@ def _with_signs(day: History, random: Random) -> History:
 
 def _befalls(random: Random, sign: str) -> Act:
     what = random.choice(["reboots dark", "reboots lit", "someone writes", "someone writes", "lies"])
-    return Act(_moment(random), what, sign, random.choice([0, 1]) if what == "lies" else 0)
+    return Act(_moment(random), what, sign, random.choice([0, 1]) if what in ("reboots lit", "lies") else 0)
 
 
 def _rewritten(random: Random) -> list[tuple[float, tuple[dict[str, Any], ...]]]:

@@ -155,7 +155,7 @@ class Judge:
     def rewrite(self, target: str, shown: Mapping[str, Shown]) -> None:
         """A sign is never put out while another case is to be seen on it (I3)."""
         self.world.happened["signs written"] += 1
-        if shown or self.world.fault_now not in ("", "slow"):
+        if shown or self.world.fault_now not in ("", "slow") or target in self.world.given_up:
             return
         wanted = "SELECT count(*) FROM postings WHERE id = ? AND desired = 'shown' AND NOT stale AND claim IS NULL"
         for one in self.world.showing(target):

@@ -85,9 +85,7 @@ def page(seeds: str, total: Sum) -> str:
                 for name, (promise, what, word) in PROMISES.items()
             ),
             "",
-            f"FAILED: {_failed(total)}"
-            if total.failed
-            else f"all {played:,} histories hold",
+            f"FAILED: {_failed(total)}" if total.failed else f"all {played:,} histories hold",
         ]
     )
 

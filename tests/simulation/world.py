@@ -39,6 +39,7 @@ class World:
     healed: bool = False
     boards: dict[str, dict[str, Shown]] = field(default_factory=dict)
     removed: dict[str, dict[str, Shown]] = field(default_factory=dict)  # what a rebooting board may bring back
+    older: dict[str, dict[str, Shown]] = field(default_factory=dict)  # and the message before that one, on a sign
     foreign: dict[str, str] = field(default_factory=dict)  # what others wrote on signs
     stuck: dict[str, str] = field(default_factory=dict)  # what a sign that lies says, whatever it shows
     fault_now: str = ""  # what the effect that happens now met on its way
@@ -115,9 +116,9 @@ class World:
         """Give the posts of a page."""
         return [shown for shown in self.posts.values() if shown.posting.target.id == target]
 
-    def reboot(self, target: str, *, lit: bool) -> None:
+    def reboot(self, target: str, *, lit: bool, older: bool = False) -> None:
         """A board loses its power: it comes back dark, or with what it showed before."""
-        old = self.removed.get(target, {}) if lit else {}
+        old = (self.older if older else self.removed).get(target, {}) if lit else {}
         board = self.boards.setdefault(target, {})
         if not lit or target.startswith("sign"):
             board.clear()
@@ -135,6 +136,7 @@ class World:
     def rewrite(self, target: str, shown: dict[str, Shown]) -> None:
         """Put our message on a sign, or none, in the place of what is there."""
         self.on_rewrite(target, shown)
+        self.older[target] = self.removed.get(target, {})
         self.removed[target] = self.boards.get(target, {})
         self.foreign.pop(target, None)
         self.boards[target] = shown
