@@ -69,10 +69,11 @@ def _shown(multi: str) -> list[str]:
         TEXT,
         "[pt50o0]VERMIST[nl]JONGEN (8)[np]BEL 0800",
         "[fo2][jl3][cb9][f1,5]x[[y]]",
-        "[" * 3_000,
+        "[" * 1_000,
         "]]][[[nl][/fl][mvtdlw100,1,10,x]",
         b"\x04\x00\xff[nl\n]",
     ],
+    most=1_500,  # as many as the longest message of a sign
 )
 def multi(data: bytes) -> None:
     """MULTI that stands on a sign is read leniently; in MULTI that is written no text is ever a tag."""
