@@ -22,6 +22,7 @@ from bridge.simulators.kv15 import Kv15Simulator
 from bridge.simulators.mqtt_display import MqttDisplay
 from bridge.simulators.ntcip import NtcipSimulator
 from bridge.simulators.smtp_sink import SmtpSink
+from tests.e2e.bench import text_of
 
 SLOW = 0.3  # seconds that each answer of a slow board takes
 DEAD_MAN = 5.0  # seconds after which a page that hears nothing is dark
@@ -123,8 +124,8 @@ class Supplier(Person):
             while True:
                 letters = [one.message for one in self._mails.messages if one.recipient == self._address]
                 if Fault.UNREACHABLE not in self.faults and len(letters) > self._read:
-                    body = letters[self._read].get_body(("plain",))
-                    if await self._obey(http, str(body.get_content()) if body else ""):
+                    letter = "\n".join(text_of(letters[self._read]).splitlines())
+                    if await self._obey(http, letter):
                         self._read += 1
                 await asyncio.sleep(SLOW if Fault.SLOW in self.faults else 0.05)
 
@@ -188,6 +189,7 @@ KINDS = {
         lambda place, one, number: {"address": f"{one.url}#HTM:1234", "sign": {"columns": 40, "rows": 4, "pages": 9}},
         {"timeout": 10},
         "display",
+        sees=False,
         tells=False,  # without KV8 a stop tells nobody what it shows
     ),
     "alpha_sign": Kind(
