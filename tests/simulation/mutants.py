@@ -171,7 +171,7 @@ MUTANTS = (
         "    return done\n",
     ),
     Mutant(
-        "what was taken away from a board that keeps it is not looked at again",
+        "a board that keeps what it showed is not looked at again",
         ("I2",),
         "bridge/core/retry.py",
         "        changed = replace(changed, shown_until=now + AFTERWARDS)\n",
