@@ -112,7 +112,7 @@ def test_a_long_text_in_a_hundred_languages_costs_little_and_says_little() -> No
 @given(st.text(min_size=1).filter(str.strip), st.text())
 def test_no_text_breaks_it(text: str, instruction: str) -> None:
     """Whatever is written, advice is a few printable lines or none."""
-    info = {"description": "".join(c for c in text if c.isprintable()) or "x"}
+    info = {"description": "".join(c for c in text if c.isprintable()).strip() or "x"}
     info["instruction"] = "".join(c for c in instruction if c.isprintable())
     for one in advise(alert(info=[info]), Advising()):
         assert one.say("nl")
