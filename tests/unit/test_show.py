@@ -10,9 +10,21 @@ from rich.console import Console
 from bridge import show
 
 POSTING = {
-    **{"target": "bord", "channel": "sign", "desired": "shown", "applied": "shown", "revision": 1, "attempts": 0},
-    **{"error": None, "settled": True, "reason": "", "reason_code": "allowed", "rule": "", "waits": False},
-    **{"verified_at": "2026-11-22T09:15:00.000+00:00", "seen": "ours", "seen_text": None},
+    "target": "bord",
+    "channel": "sign",
+    "desired": "shown",
+    "applied": "shown",
+    "revision": 1,
+    "attempts": 0,
+    "error": None,
+    "settled": True,
+    "reason": "",
+    "reason_code": "allowed",
+    "rule": "",
+    "waits": False,
+    "verified_at": "2026-11-22T09:15:00.000+00:00",
+    "seen": "ours",
+    "seen_text": None,
 }
 CASE = {
     "case": "Z1",
