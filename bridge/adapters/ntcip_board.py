@@ -83,9 +83,16 @@ class Board:
                 raise DoesNotFit(f"the sign does not do {name}", f"het bord kan geen {name}")
 
 
-async def read_board(line: Line, pages: int) -> Board:
-    """Ask a sign what it is; ``pages``: what its owner allows at most. Raise ``TransientError``, ``PermanentError``."""
-    height, width, char_height, char_width, tags, most, octets, fonts, font = await line.get(
+Fonts = dict[tuple[Value | None, ...], Mapping[str, int]]
+"""The widths of characters, by the version, name and size of a font: signs of one make have the same."""
+
+
+async def read_board(line: Line, pages: int, fonts: Fonts) -> Board:
+    """Ask a sign what it is; ``pages``: what its owner allows at most. Raise ``TransientError``, ``PermanentError``.
+
+    ``fonts``: those that are known already, and after this the sign's own.
+    """
+    height, width, char_height, char_width, tags, most, octets, many, font = await line.get(
         names.SIGN_HEIGHT,
         names.SIGN_WIDTH,
         names.CHARACTER_HEIGHT,
@@ -101,7 +108,7 @@ async def read_board(line: Line, pages: int) -> Board:
     if _whole(char_width) and _whole(char_height):
         face: Face = Grid(width // _whole(char_width), height // _whole(char_height), _CHARACTERS)
     else:
-        face = await _own_font(line, width, height, _whole(fonts), _whole(font) or 1)
+        face = await _own_font(line, width, height, await _find(line, _whole(many), _whole(font) or 1), fonts)
     allowed = min(pages, _whole(most) or pages)
     return Board(face, allowed, _whole(octets) or 65_535, _bits(tags))
 
@@ -119,21 +126,35 @@ def _bits(tags: Value | None) -> int:
     return int.from_bytes(tags, "little") if isinstance(tags, bytes) and tags else _ANY_TAG
 
 
-async def _own_font(line: Line, width: int, height: int, fonts: int, number: int) -> Proportional:
-    """Read the font that the sign uses when a message names none."""
+async def _find(line: Line, fonts: int, number: int) -> int:
+    """Find the row of the font that the sign uses when a message names none."""
     numbers = await line.get(*(f"{names.FONT_NUMBER}.{index}" for index in range(1, min(fonts, ASKED) + 1)))
-    index = numbers.index(number) + 1 if number in numbers else 1
-    tall, between, leading = await line.get(
-        *(f"{one}.{index}" for one in (names.FONT_HEIGHT, names.FONT_SPACING, names.FONT_LINE_SPACING))
+    return numbers.index(number) + 1 if number in numbers else 1
+
+
+async def _own_font(line: Line, width: int, height: int, index: int, fonts: Fonts) -> Proportional:
+    """Read a font, by its row; one that says its version only once, however many signs have it."""
+    tall, between, leading, version, name = await line.get(
+        *(f"{one}.{index}" for one in (names.FONT_HEIGHT, names.FONT_SPACING, names.FONT_LINE_SPACING)),
+        *(f"{one}.{index}" for one in (names.FONT_VERSION, names.FONT_NAME)),
     )
     if not _whole(tall):
-        raise PermanentError(f"the sign does not tell the height of its font {number}")
+        raise PermanentError(f"the sign does not tell the height of the font in row {index}")
+    key = (version, name, tall, between, leading)
+    widths = fonts.get(key) or await _widths(line, index)
+    if _whole(version):
+        fonts[key] = widths
+    rows = (height + _whole(leading)) // (_whole(tall) + _whole(leading))
+    return Proportional(width, rows, widths, _whole(between))
+
+
+async def _widths(line: Line, index: int) -> Mapping[str, int]:
+    """Read the widths of all characters of a font."""
     widths: dict[str, int] = {}
     for start in range(0, len(LATIN_1), ASKED):
         codes = LATIN_1[start : start + ASKED]
         found = await line.get(*(f"{names.GLYPH_WIDTH}.{index}.{code}" for code in codes))
         widths |= {chr(code): wide for code, wide in zip(codes, found, strict=True) if isinstance(wide, int) and wide}
     if " " not in widths:
-        raise PermanentError(f"the sign does not tell the widths of the characters of its font {number}")
-    rows = (height + _whole(leading)) // (_whole(tall) + _whole(leading))
-    return Proportional(width, rows, widths, _whole(between))
+        raise PermanentError(f"the sign does not tell the widths of the characters of the font in row {index}")
+    return widths

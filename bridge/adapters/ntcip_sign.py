@@ -14,10 +14,10 @@ from types import TracebackType
 from typing import NoReturn, Self
 
 from pydantic import Field
-from pysnmp.hlapi.v3arch.asyncio import SnmpEngine
 
-from bridge.adapters.ntcip_board import Board, read_board
-from bridge.adapters.ntcip_snmp import READ_ONLY, Line, NoAnswer, Patience, Refused, Value, credentials
+from bridge.adapters import ntcip_silence
+from bridge.adapters.ntcip_board import Board, Fonts, read_board
+from bridge.adapters.ntcip_snmp import READ_ONLY, Engines, Line, NoAnswer, Patience, Refused, Value, credentials
 from bridge.adapters.registry import AdapterConfig, Resources
 from bridge.core.content import Content
 from bridge.core.errors import AdapterError, InvalidInput, OutcomeUnknown, PermanentError, TransientError
@@ -62,7 +62,10 @@ class NtcipSignConfig(AdapterConfig):
 
 
 class NtcipSign:
-    """Drives signs that meet NTCIP 1203. A receipt's handle: ``crc`` of our message, and what stood ``before``."""
+    """Drives signs that meet NTCIP 1203.
+
+    A receipt's handle: ``crc`` of our message, what stood ``before``, and how the sign was ``found`` to be set.
+    """
 
     Config: type[AdapterConfig] = NtcipSignConfig
 
@@ -85,8 +88,9 @@ class NtcipSign:
         )
         self._config = config
         self._clock = clock
-        self._engine: SnmpEngine | None = None
+        self._engines = Engines()
         self._boards: dict[tuple[str, int], Board] = {}
+        self._fonts: Fonts = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -95,9 +99,7 @@ class NtcipSign:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the socket."""
-        if self._engine is not None:
-            self._engine.close_dispatcher()
-            self._engine = None
+        self._engines.close()
 
     async def publish(self, posting: Posting, content: Content) -> Receipt:
         """Show all cases of the sign in turn; what stands there already is only renewed."""
@@ -117,6 +119,7 @@ class NtcipSign:
         _check_mode(mode)
         before = await self._before(line, stands, receipt)
         await self._put_back(line, before)
+        await ntcip_silence.restore(line, receipt.handle.get("found", ""), before, self._config.comm_loss)
         with suppress(Refused, NoAnswer):  # what is not shown any more need not stay in its memory either (R15)
             for slot in self._slots:
                 await line.set({names.column(names.STATUS, CHANGEABLE, slot): names.UNUSED})
@@ -170,15 +173,13 @@ class NtcipSign:
 
     def _line(self, target: Target) -> Line:
         host, port = _place(target.address)
-        if self._engine is None:
-            self._engine = SnmpEngine()
-        return Line(self._engine, host, port, target.secret, Patience(self._config.request, self._config.repeats))
+        return Line(self._engines, host, port, target.secret, Patience(self._config.request, self._config.repeats))
 
     async def _board(self, line: Line, target: Target) -> Board:
         """Ask a sign what it is, once."""
         place = _place(target.address)
         if place not in self._boards:
-            self._boards[place] = await read_board(line, target.sign.pages if target.sign else 1)
+            self._boards[place] = await read_board(line, target.sign.pages if target.sign else 1, self._fonts)
         return self._boards[place]
 
     async def _show(self, receipt: Receipt, content: Content) -> Receipt:
@@ -196,14 +197,16 @@ class NtcipSign:
         stands, crc = _name(source), checksum(multi)
         before = await self._before(line, stands, receipt)
         minutes = minutes_until(content.valid_until, self._clock())
-        shown = Receipt(receipt.posting, {"crc": f"{crc:04x}", "before": before.octets.hex()}, cases)
+        found = receipt.handle.get("found") or ("" if self._is_ours(stands) else await ntcip_silence.found(line))
+        handle = {"crc": f"{crc:04x}", "before": before.octets.hex(), "found": found}
+        shown = Receipt(receipt.posting, handle, cases)
         try:
             if self._is_ours(stands) and stands.crc == crc and text == multi:
                 await self._renew(line, minutes)
             else:
                 slot = self._slots[1] if stands.number == self._slots[0] and self._is_ours(stands) else self._slots[0]
                 await self._write(line, slot, multi, before)
-                await self._prepare_for_silence(line, before)
+                await ntcip_silence.prepare(line, before, self._config.comm_loss)
                 await self._activate(line, MessageName(CHANGEABLE, slot, crc), minutes)
         except Refused as error:
             self._boards.pop(_place(target.address), None)
@@ -268,19 +271,6 @@ class NtcipSign:
             if now == names.ERROR:
                 raise PermanentError(f"the sign refuses the text: {await _syntax(line)}")
         raise TransientError(f"the sign does not get ready (message status {now})")
-
-    async def _prepare_for_silence(self, line: Line, before: MessageName) -> None:
-        """Have the sign clear itself when we are gone, or it was. One that cannot still has the message's own end."""
-        afterwards: dict[str, Value] = {
-            names.END_DURATION_MESSAGE: before.octets,
-            names.COMM_LOSS_MESSAGE: before.octets,
-            names.SHORT_LOSS_MESSAGE: DARK.octets,  # it would come back although it has ended meanwhile
-            names.LONG_LOSS_MESSAGE: DARK.octets,
-            names.COMM_LOSS_TIME: self._config.comm_loss,
-        }
-        for name, value in afterwards.items():
-            with suppress(Refused, NoAnswer):
-                await line.set({name: value})
 
     async def _activate(self, line: Line, name: MessageName, minutes: int) -> None:
         """Show a message; what the sign says when it will not is the reason."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,7 +27,7 @@ from pysnmp.hlapi.v3arch.asyncio import (
     get_cmd,
     set_cmd,
 )
-from pysnmp.proto.errind import RequestTimedOut
+from pysnmp.proto.errind import NotInTimeWindow, RequestTimedOut, UnknownEngineID
 from pysnmp.proto.rfc1902 import Integer32, OctetString
 from pysnmp.proto.rfc1905 import EndOfMibView, NoSuchInstance, NoSuchObject
 
@@ -37,6 +38,9 @@ READ_ONLY = frozenset({"noSuchName", "readOnly", "noAccess", "notWritable", "aut
 _AUTH = {"MD5": USM_AUTH_HMAC96_MD5, "SHA": USM_AUTH_HMAC96_SHA, "SHA256": USM_AUTH_HMAC192_SHA256}
 _PRIV = {"DES": USM_PRIV_CBC56_DES, "AES": USM_PRIV_CFB128_AES}
 _MISSING = (NoSuchObject, NoSuchInstance, EndOfMibView)
+_SILENT = (RequestTimedOut, NotInTimeWindow, UnknownEngineID)  # the last two: it was switched off, or is another one
+RENEWED = 30.0  # seconds between two new engines, which cost some 70 ms each
+LEFT = 120.0  # seconds until an engine that was left is closed: longer than any step
 _SHORTEST_KEY = 8  # RFC 3414, 11.2
 
 # What a sign's secret may be; it is never repeated in an error.
@@ -69,7 +73,7 @@ def credentials(secret: str | None) -> CommunityData | UsmUserData:
         return CommunityData(secret or "public", mpModel=1)  # noqa: S508 - what most signs in the street speak
     user, *rest = secret.removeprefix("v3:").split(":")
     auth, auth_key, priv, priv_key = [*rest, "", "", "", ""][:4]
-    known = (not auth or auth in _AUTH) and (not priv or priv in _PRIV)
+    known = (not auth or auth in _AUTH) and (not priv or (priv in _PRIV and bool(auth)))
     whole = len(rest) in (0, 2, 4) and all(len(key) >= _SHORTEST_KEY for key in rest[1::2])
     if not user or not known or not whole:
         ways = f"MD5, SHA or SHA256, and DES or AES, with passwords of at least {_SHORTEST_KEY} characters"
@@ -83,11 +87,51 @@ def credentials(secret: str | None) -> CommunityData | UsmUserData:
     )
 
 
+class Engines:
+    """The socket to all signs. For minutes pysnmp takes nobody else at an address than who answered there (SNMPv3).
+
+    So after a silence in version 3 whoever asks next begins anew: the sign may have been replaced. Others go on.
+    """
+
+    def __init__(self) -> None:
+        self._engine: SnmpEngine | None = None
+        self._born = 0.0
+        self._left: set[SnmpEngine] = set()
+
+    def current(self) -> SnmpEngine:
+        """Give the engine, which makes itself when it is first asked for."""
+        if self._engine is None:
+            self._engine, self._born = SnmpEngine(), asyncio.get_running_loop().time()
+        return self._engine
+
+    def doubt(self, engine: SnmpEngine) -> None:
+        """Let others begin anew, once a while; what is under way with the old one may end."""
+        loop = asyncio.get_running_loop()
+        if engine is not self._engine or loop.time() - self._born < RENEWED:
+            return
+        self._engine = None
+        self._left.add(engine)
+        loop.call_later(LEFT, self._close, engine)
+
+    def _close(self, engine: SnmpEngine) -> None:
+        if engine in self._left:
+            self._left.discard(engine)
+            engine.close_dispatcher()
+
+    def close(self) -> None:
+        """Close every socket."""
+        for engine in [*self._left, *([self._engine] if self._engine else [])]:
+            engine.close_dispatcher()
+        self._engine = None
+        self._left.clear()
+
+
 class Line:
     """One sign, asked in plain numbers and octets."""
 
-    def __init__(self, engine: SnmpEngine, host: str, port: int, secret: str | None, patience: Patience) -> None:
-        self._engine = engine
+    def __init__(self, engines: Engines, host: str, port: int, secret: str | None, patience: Patience) -> None:
+        self._engines = engines
+        self._engine = engines.current()
         self._place = (host, port)
         self._patience = patience
         self._who = credentials(secret)
@@ -125,7 +169,9 @@ class Line:
         failed, status, _, rows = await command(
             self._engine, self._who, self._way, ContextData(), *pairs, lookupMib=False
         )
-        if isinstance(failed, RequestTimedOut):
+        if isinstance(failed, _SILENT):
+            if isinstance(self._who, UsmUserData):
+                self._engines.doubt(self._engine)
             raise NoAnswer(str(failed))
         if failed:
             raise PermanentError(f"SNMP: {failed}")

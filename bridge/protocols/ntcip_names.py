@@ -8,6 +8,7 @@ CHARACTER_HEIGHT, CHARACTER_WIDTH = f"{ROOT}.2.1.0", f"{ROOT}.2.2.0"
 SIGN_HEIGHT, SIGN_WIDTH = f"{ROOT}.2.3.0", f"{ROOT}.2.4.0"
 FONTS = f"{ROOT}.3.1.0"
 FONT_NUMBER, FONT_HEIGHT, FONT_SPACING, FONT_LINE_SPACING = (f"{ROOT}.3.2.1.{column}" for column in (2, 4, 5, 6))
+FONT_NAME, FONT_VERSION = f"{ROOT}.3.2.1.3", f"{ROOT}.3.2.1.7"  # the version is a checksum of all its characters
 GLYPH_WIDTH = f"{ROOT}.3.4.1.2"
 DEFAULT_FONT = f"{ROOT}.4.5.0"
 SUPPORTED_TAGS, MAX_PAGES, MAX_LENGTH = (f"{ROOT}.4.{number}.0" for number in (14, 15, 16))

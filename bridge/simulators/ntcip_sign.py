@@ -81,6 +81,7 @@ class SignState:
     cell: tuple[int, int] | None = None
     pages: int = 6
     octets: int = 1_500
+    font_version: int = 0x4D2A  # a checksum; nought: it does not tell
     quirks: Collection[str] = ()
     faults: set[Fault] = field(default_factory=set)
     activation_error: int = 2  # what every activation meets; 2: none
@@ -99,6 +100,7 @@ class SignState:
         unset = {names.VALIDATE_ERROR: 2, names.ACTIVATE_ERROR: 2, names.SYNTAX_ERROR: 2, names.SYNTAX_POSITION: 0}
         lost = (names.SHORT_LOSS_MESSAGE, names.LONG_LOSS_MESSAGE, names.COMM_LOSS_MESSAGE, names.END_DURATION_MESSAGE)
         self.registers = {**unset, **dict.fromkeys(lost, DARK.octets), names.COMM_LOSS_TIME: 0}
+        self.registers[f"{names.FONT_VERSION}.1"] = self.font_version
 
     @property
     def text(self) -> str:
@@ -377,12 +379,14 @@ _FONT: Mapping[str, Value] = {
     f"{names.FONT_HEIGHT}.1": HEIGHT,
     f"{names.FONT_SPACING}.1": SPACING,
     f"{names.FONT_LINE_SPACING}.1": LEADING,
+    f"{names.FONT_NAME}.1": b"5 x 7",
     names.SUPPORTED_TAGS: struct.pack("<I", _SUPPORTED),
     names.SOURCE_MODE: 8,
 }
 _FIXED = (
     *(names.SIGN_WIDTH, names.SIGN_HEIGHT, names.CHARACTER_WIDTH, names.CHARACTER_HEIGHT, names.MAX_PAGES),
-    *(names.MAX_LENGTH, names.CONTROL_MODE, names.SOURCE, names.TIME_REMAINING, *_FONT),
+    *(names.MAX_LENGTH, names.CONTROL_MODE, names.SOURCE, names.TIME_REMAINING),
+    *_FONT,
 )
 _SPEAKING = (names.VALIDATE_ERROR, names.ACTIVATE_ERROR, names.SYNTAX_ERROR, names.SYNTAX_POSITION)
 _SETTABLE = frozenset(

@@ -121,11 +121,11 @@ def _form(request: web.Request, asked: Asked) -> web.Response:
     ]
     facts.append((words["before"], day_and_time(datetime.fromisoformat(told["by"])) if told.get("by") else ""))
     rows = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in facts if value)
-    text = f"<h2>{words['text']}</h2><pre>{html.escape(told.get('text', ''))}</pre>" if asked.what == "place" else ""
+    shown = f'<h2>{words["text"]}</h2><pre dir="auto">{html.escape(told.get("text", ""))}</pre>'
     body = Template(_read("order.html")).substitute(
         heading=words[asked.what],
         facts=rows,
-        text=text,
+        text=shown if asked.what == "place" else "",
         done=words["placed" if asked.what == "place" else "removed"],
         cannot=words["cannot"],
         why=words["why"],

@@ -379,6 +379,7 @@ async def test_snmp_v3_with_a_password(adapter: NtcipSign, simulator: NtcipSimul
         ("bord:70000", None, "host or host:port"),
         ("bord", "v3:jan:ROT13:wachtwoord", "MD5, SHA or SHA256"),
         ("bord", "v3:jan:SHA:kort", "at least 8"),
+        ("bord", "v3:jan::lang-genoeg:AES:lang-genoeg", "MD5, SHA or SHA256"),
     ],
 )
 def test_what_cannot_be_is_refused_at_the_start(address: str, secret: str | None, word: str) -> None:
