@@ -13,6 +13,7 @@ from bridge.protocols import ntcip_names as names
 from bridge.protocols.ntcip_multi import compose
 
 ASKED = 40  # values in one request: well within a datagram
+MOST_FONTS = 100  # that are remembered; a sign may name another each time
 LATIN_1 = (*range(0x20, 0x7F), *range(0xA0, 0x100))
 _CHARACTERS = frozenset(map(chr, LATIN_1)) - {" ", "\xa0", "\xad"}
 _ANY_TAG = (1 << names.NEW_LINE_TAG) | (1 << names.NEW_PAGE_TAG) | (1 << names.PAGE_TIME_TAG)
@@ -109,6 +110,8 @@ async def read_board(line: Line, pages: int, fonts: Fonts) -> Board:
         face: Face = Grid(width // _whole(char_width), height // _whole(char_height), _CHARACTERS)
     else:
         face = await _own_font(line, width, height, await _find(line, _whole(many), _whole(font) or 1), fonts)
+    if not face.rows:
+        raise PermanentError(f"the sign says that not one line fits on it ({face.size})")
     allowed = min(pages, _whole(most) or pages)
     return Board(face, allowed, _whole(octets) or 65_535, _bits(tags))
 
@@ -143,6 +146,8 @@ async def _own_font(line: Line, width: int, height: int, index: int, fonts: Font
     key = (version, name, tall, between, leading)
     widths = fonts.get(key) or await _widths(line, index)
     if _whole(version):
+        while len(fonts) >= MOST_FONTS:
+            fonts.pop(next(iter(fonts)))
         fonts[key] = widths
     rows = (height + _whole(leading)) // (_whole(tall) + _whole(leading))
     return Proportional(width, rows, widths, _whole(between))
@@ -154,7 +159,9 @@ async def _widths(line: Line, index: int) -> Mapping[str, int]:
     for start in range(0, len(LATIN_1), ASKED):
         codes = LATIN_1[start : start + ASKED]
         found = await line.get(*(f"{names.GLYPH_WIDTH}.{index}.{code}" for code in codes))
-        widths |= {chr(code): wide for code, wide in zip(codes, found, strict=True) if isinstance(wide, int) and wide}
+        widths |= {
+            chr(code): wide for code, wide in zip(codes, found, strict=True) if isinstance(wide, int) and wide > 0
+        }
     if " " not in widths:
         raise PermanentError(f"the sign does not tell the widths of the characters of the font in row {index}")
     return widths

@@ -6,6 +6,7 @@ dark between two texts. It is shown for minutes and renewed, and the sign is tol
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -40,7 +41,7 @@ from bridge.protocols.ntcip_multi import (
 
 OWNER = "Burgernet"
 _BEFORE = re.compile(r"Burgernet before ([0-9a-f]{10})")
-_TRIES = 20  # looks at a sign that is still working on a message
+_PAUSES = (0.0, *(0.02 * 2**look for look in range(5)), *([0.5] * 6))  # before each look at a sign that is at work
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+)(?::(?P<port>[0-9]{1,5}))?")
 
 
@@ -218,13 +219,20 @@ class NtcipSign:
 
     async def _before(self, line: Line, stands: MessageName, receipt: Receipt) -> MessageName:
         """Find what stood there before us: it stands there now, or we know, or the sign has kept it for us."""
-        if not self._is_ours(stands):
-            return DARK if stands.is_blank else stands
-        if known := receipt.handle.get("before"):
-            return MessageName.read(bytes.fromhex(known))
+        known = receipt.handle.get("before") if self._is_ours(stands) else None
+        before = MessageName.read(bytes.fromhex(known)) if known else await self._not_of_a_bridge(line, stands)
+        return DARK if before.is_blank or self._is_ours(before) else before
+
+    async def _not_of_a_bridge(self, line: Line, stands: MessageName) -> MessageName:
+        """Give what stands there, or what stood there before a bridge came: this one, or one with other places.
+
+        An alert that was put aside may have ended by the time that it would be put back.
+        """
+        if stands.memory != CHANGEABLE:
+            return stands
         [owner] = await line.get(names.column(names.OWNER, CHANGEABLE, stands.number))
         kept = _BEFORE.fullmatch(owner.decode("latin-1")) if isinstance(owner, bytes) else None
-        return MessageName.read(bytes.fromhex(kept[1])) if kept else DARK
+        return MessageName.read(bytes.fromhex(kept[1])) if kept else DARK if self._is_ours(stands) else stands
 
     async def _renew(self, line: Line, minutes: int) -> None:
         try:
@@ -264,7 +272,8 @@ class NtcipSign:
             if error.status not in ("genErr", "badValue"):
                 raise
             # Some firmware says so when it is there already, and some while it is still checking: its status tells.
-        for _ in range(_TRIES):
+        for pause in _PAUSES:
+            await asyncio.sleep(pause)
             now = await line.number(status)
             if now == goal:
                 return
@@ -310,7 +319,8 @@ async def _syntax(line: Line) -> str:
 
 def _check_mode(mode: Value | None) -> None:
     if mode not in names.CENTRAL:
-        raise TransientError(f"someone controls the sign on the spot (control mode {mode!r})")
+        named = mode if isinstance(mode, int) else "unknown"
+        raise TransientError(f"someone controls the sign on the spot (control mode {named})")
 
 
 def _refusal(error: Refused) -> AdapterError:

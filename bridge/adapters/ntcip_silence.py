@@ -11,6 +11,7 @@ from bridge.core.errors import AdapterError
 from bridge.protocols import ntcip_names as names
 from bridge.protocols.ntcip_multi import DARK, MessageName
 
+LONGEST = 16  # octets of a message's name; five by the standard
 _WHERE = (
     names.END_DURATION_MESSAGE,
     names.COMM_LOSS_MESSAGE,
@@ -26,6 +27,8 @@ async def found(line: Line) -> str:
         values = await line.get(*_WHERE)
     except AdapterError:
         return ""
+    if any(isinstance(value, bytes) and len(value) > LONGEST for value in values):
+        return ""  # no name of a message
     return json.dumps([value.hex() if isinstance(value, bytes) else value for value in values])
 
 

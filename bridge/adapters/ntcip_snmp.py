@@ -147,6 +147,8 @@ class Line:
             ) from error
         except Refused as error:
             raise PermanentError(f"the sign refuses to be read: {error.status}") from error
+        if [str(name) for name, _ in rows] != list(names):
+            raise TransientError("the sign answers something else than it was asked")
         return [_plain(value) for _, value in rows]
 
     async def number(self, name: str, otherwise: int = 0) -> int:
