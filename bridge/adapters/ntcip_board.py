@@ -13,7 +13,9 @@ from bridge.protocols import ntcip_names as names
 from bridge.protocols.ntcip_multi import LONGEST_PAGE, compose
 
 ASKED = 40  # values in one request: well within a datagram
+MOST_FONTS = 100  # that are remembered; a sign may name another each time
 LATIN_1 = (*range(0x20, 0x7F), *range(0xA0, 0x100))
+_MOST_ROWS = 255  # of fonts in a sign
 _CHARACTERS = frozenset(map(chr, LATIN_1)) - {" ", "\xa0", "\xad"}
 _SIZE = names.SIGN_HEIGHT, names.SIGN_WIDTH, names.CHARACTER_HEIGHT, names.CHARACTER_WIDTH
 _SHAPE = names.FONT_HEIGHT, names.FONT_SPACING, names.FONT_LINE_SPACING, names.FONT_VERSION, names.FONT_NAME
@@ -121,6 +123,8 @@ async def read_board(line: Line, pages: int, last: int, fonts: Fonts) -> Board:
         shape = await _tell(line, *(f"{one}.{index}" for one in _SHAPE))
         face = await _own_font(line, width, height, _whole(char_height), index, shape, fonts)
         told |= shape
+    if not face.rows:
+        raise PermanentError(f"the sign says that not one line fits on it ({face.size})")
     return Board(face, min(pages, _whole(most) or pages), _whole(octets) or 65_535, _bits(tags), told)
 
 
@@ -143,8 +147,12 @@ def _bits(tags: Value | None) -> int:
 
 async def _find(line: Line, fonts: int, number: int) -> int:
     """Find the row of the font that the sign uses when a message names none."""
-    numbers = await line.get(*(f"{names.FONT_NUMBER}.{index}" for index in range(1, min(fonts, ASKED) + 1)))
-    return numbers.index(number) + 1 if number in numbers else 1
+    for start in range(1, min(fonts, _MOST_ROWS) + 1, ASKED):
+        rows = range(start, min(start + ASKED, fonts + 1))
+        numbers = await line.get(*(f"{names.FONT_NUMBER}.{row}" for row in rows))
+        if number in numbers:
+            return rows[numbers.index(number)]
+    return 1
 
 
 async def _own_font(
@@ -159,6 +167,8 @@ async def _own_font(
         raise PermanentError(f"the sign does not tell the height of the font in row {index}")
     widths = fonts.get(key) or await _widths(line, index)
     if _whole(version):
+        while len(fonts) >= MOST_FONTS:
+            fonts.pop(next(iter(fonts)))
         fonts[key] = widths
     rows = height // line_height if line_height else (height + _whole(leading)) // (_whole(tall) + _whole(leading))
     return Proportional(width, rows, widths, _whole(between))
@@ -170,7 +180,7 @@ async def _widths(line: Line, index: int) -> Mapping[str, int]:
     for start in range(0, len(LATIN_1), ASKED):
         codes = LATIN_1[start : start + ASKED]
         found = await line.get(*(f"{names.GLYPH_WIDTH}.{index}.{code}" for code in codes))
-        widths |= {chr(code): wide for code, wide in zip(codes, found, strict=True) if isinstance(wide, int) and wide}
+        widths |= {chr(code): _whole(wide) for code, wide in zip(codes, found, strict=True) if _whole(wide)}
     if " " not in widths:
         raise PermanentError(f"the sign does not tell the widths of the characters of the font in row {index}")
     return widths

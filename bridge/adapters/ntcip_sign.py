@@ -255,7 +255,8 @@ class NtcipSign:
 
 def _check_mode(mode: Value | None) -> None:
     if mode not in names.CENTRAL:
-        raise TransientError(f"someone controls the sign on the spot (control mode {mode!r})")
+        named = mode if isinstance(mode, int) else "unknown"
+        raise TransientError(f"someone controls the sign on the spot (control mode {named})")
 
 
 def _place(address: str) -> tuple[str, int]:

@@ -159,6 +159,8 @@ class Line:
                 return [None]
             kind = PermanentError if error.status in READ_ONLY else TransientError
             raise kind(f"the sign refuses to be read: {error.status}") from error
+        if [str(name) for name, _ in rows] != list(names):
+            raise TransientError("the sign answers something else than it was asked")
         return [_plain(value) for _, value in rows]
 
     async def number(self, name: str, otherwise: int = 0) -> int:

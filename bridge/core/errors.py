@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Give a text from outside without what a terminal or a log would obey, or a database cannot keep."""
     return "".join(char if char.isprintable() else " " for char in text)
 
 
@@ -19,7 +20,7 @@ class InvalidInput(BridgeError):
     """
 
     def __init__(self, *problems: str) -> None:
-        self.problems = tuple(_printable(problem[:1_000]) for problem in problems) or ("invalid input",)
+        self.problems = tuple(printable(problem[:1_000]) for problem in problems) or ("invalid input",)
         super().__init__("; ".join(self.problems))
 
 
@@ -35,7 +36,7 @@ class AdapterError(BridgeError):
     """
 
     def __init__(self, reason: str) -> None:
-        super().__init__(" ".join(_printable(reason[:2_000]).split())[:500])
+        super().__init__(" ".join(printable(reason[:2_000]).split())[:500])
 
 
 class TransientError(AdapterError):

@@ -7,10 +7,11 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from enum import Enum, auto
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, select, update
+from sqlalchemy import Connection, and_, delete, func, select, update
 
 from bridge.core.content import Content
 from bridge.core.ports import Looked
@@ -19,22 +20,32 @@ from bridge.store import schema
 from bridge.store.database import Database, insert
 from bridge.store.wishes import LATER
 
-FORGET = 86400.0  # seconds after which a screen that was not heard of is forgotten
+MOST_SCREENS = 1_000  # of one target, at a time
 OVERLAP = 5.0  # seconds that a look for changes reaches back: others' transactions may end later than they began
 
 _m, _d, _s, _p = schema.display_messages.c, schema.displays.c, schema.screens.c, schema.postings.c
 
 
+class _Noted(Enum):
+    """What came of a screen's word."""
+
+    NEW = auto()
+    SAME = auto()
+    FULL = auto()
+
+
 class DisplayStore:
     """``bridge.core.ports.Displays`` in the store, and the web's side of it. ``dead_man``: seconds of silence.
 
-    A screen that has heard nothing for so long has cleared itself.
+    A screen that has heard nothing for so long has cleared itself. ``most``: screens of one target at a time, for who
+    has one address must not take all connections, nor fill the store.
     """
 
-    def __init__(self, database: Database, dead_man: float, wake: Callable[[], None]) -> None:
+    def __init__(self, database: Database, dead_man: float, wake: Callable[[], None], most: int = MOST_SCREENS) -> None:
         self._database = database
         self._wake = wake
         self.dead_man = dead_man
+        self.most = most
         self.listeners: list[Callable[[], None]] = []  # who must look for changes
         self._answered: dict[str, asyncio.Event] = {}  # target -> one of its screens has said something new
 
@@ -90,14 +101,20 @@ class DisplayStore:
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return {row.target: row.version for row in rows}
 
-    async def painted(self, target: str, screen: str, keys: Collection[str]) -> None:
-        """Note what a screen shows; when that is new, whoever waits for it looks at once."""
+    async def painted(self, target: str, screen: str, keys: Collection[str]) -> bool:
+        """Note what a screen shows; when that is new, whoever waits for it looks at once.
+
+        ``False``: it is not noted, for the target has too many screens.
+        """
         now = self._database.clock()
-        showing = json.dumps(sorted(keys))
-        if await self._database.write(lambda one: _painted(one, target, screen, showing, now), ring=True):
+        row = {"target": target, "screen": screen, "showing": json.dumps(sorted(keys)), "seen": now}
+        silent = now - 2 * self.dead_man  # since then, what was shown has long been cleared
+        noted = await self._database.write(lambda one: _painted(one, row, silent, self.most), ring=True)
+        if noted is _Noted.NEW:
             if answered := self._answered.get(target):
                 answered.set()
             self._wake()
+        return noted is not _Noted.FULL
 
     async def photo(self, target: str, digest: str) -> tuple[bytes, str] | None:
         """Give a photo that a target is to show now, and its media type."""
@@ -151,20 +168,21 @@ def _state(connection: Connection, target: str) -> tuple[int, list[dict[str, Any
     return version, shown
 
 
-def _painted(connection: Connection, target: str, screen: str, showing: str, now: float) -> bool:
-    """Write what a screen shows; tell whether that is new."""
-    mine = and_(_s.target == target, _s.screen == screen)
+def _painted(connection: Connection, row: Mapping[str, Any], silent: float, most: int) -> _Noted:
+    """Write what a screen shows, unless there are so many; forget those that have been silent since then."""
+    target, now = row["target"], row["seen"]
+    mine = and_(_s.target == target, _s.screen == row["screen"])
     before = connection.scalar(select(_s.showing).where(mine))
-    if before == showing:
+    if before == row["showing"]:
         connection.execute(update(schema.screens).where(mine).values(seen=now))
-        return False
-    connection.execute(delete(schema.screens).where(_s.target == target, _s.seen < now - FORGET))
-    statement = insert(connection.dialect.name, schema.screens)
-    values = {"target": target, "screen": screen, "showing": showing, "seen": now}
-    changes = {"showing": showing, "seen": now}
-    connection.execute(
-        statement.values(**values).on_conflict_do_update(index_elements=["target", "screen"], set_=changes)
-    )
+        return _Noted.SAME
+    connection.execute(delete(schema.screens).where(_s.target == target, _s.seen < silent))
+    others = select(func.count()).where(_s.target == target, _s.screen != row["screen"])
+    if (connection.scalar(others) or 0) >= most:
+        return _Noted.FULL
+    changes = {"showing": row["showing"], "seen": now}
+    statement = insert(connection.dialect.name, schema.screens).values(**row)
+    connection.execute(statement.on_conflict_do_update(index_elements=["target", "screen"], set_=changes))
     waiting = and_(_p.target == target, _p.adapter == "display", _p.due.is_not(None), _p.priority < LATER)
     connection.execute(update(schema.postings).where(waiting, _p.claim.is_(None)).values(due=now))
-    return True
+    return _Noted.NEW

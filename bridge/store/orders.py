@@ -22,6 +22,7 @@ from bridge.store.database import Database, insert, insert_new
 MOST_REASON = 300  # characters of a supplier's own words
 _KEY = "order_key"  # the fact that holds the key by which links are signed
 _o, _p, _f = schema.orders.c, schema.postings.c, schema.facts.c
+_KEPT = select(_f.value).where(_f.name == _KEY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,8 @@ class OrderStore:
 
     async def asked(self, posting: str, serial: int, what: str, signature: str) -> Asked | None:
         """Find the order that a link is of; ``None`` when the link is not one of ours."""
-        row, key = await self._database.write(lambda connection: (_find(connection, posting), _key(connection)))
-        if row is None or not hmac.compare_digest(_sign(key, posting, serial, what), signature):
+        row, key = await self._database.read(lambda connection: (_find(connection, posting), connection.scalar(_KEPT)))
+        if not (row and key and hmac.compare_digest(_sign(key, posting, serial, what).encode(), signature.encode())):
             return None
         current = (row.serial, row.what) == (serial, what)
         return Asked(what, json.loads(row.body or "{}"), row.answer if current else "", row.reason, current)
@@ -114,10 +115,9 @@ def _find(connection: Connection, posting: str) -> Any:
 
 def _key(connection: Connection) -> str:
     """Give the key that links are signed by; the first who asks makes it."""
-    wanted = select(_f.value).where(_f.name == _KEY)
-    if not (key := connection.scalar(wanted)):
+    if not (key := connection.scalar(_KEPT)):
         connection.execute(insert_new(connection, schema.facts), {"name": _KEY, "value": token_hex(32)})
-        key = connection.scalar(wanted)
+        key = connection.scalar(_KEPT)
     return str(key)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import bindparam, insert, null, update
 
 from bridge.core.content import Content
-from bridge.core.errors import AdapterError, PermanentError, TransientError
+from bridge.core.errors import AdapterError, PermanentError, TransientError, printable
 from bridge.core.posting import (
     Applied,
     Capabilities,
@@ -101,7 +101,7 @@ class Proof:
     def _looked(self, found: Observation, sent: Content | None, before: State, now: float) -> Proof:
         ours = found.present and (sent is None or shows(found, sent))
         seen = "ours" if ours else "dark" if found.text is None else "other"
-        there = (found.text or "")[:MOST_SEEN].replace("\0", "") if seen == "other" else ""  # PostgreSQL takes no NUL
+        there = printable((found.text or "")[:MOST_SEEN]) if seen == "other" else ""
         vanished = before.applied is Applied.SHOWN and not found.present  # nobody took it away
         gone_at = self.gone_at or (now if vanished else 0.0)
         dark_at = self.dark_at or now if gone_at and not found.present else 0.0

@@ -25,6 +25,7 @@ from bridge.core.errors import StoreUnavailable
 from bridge.core.target import Target
 from bridge.settings import DisplaySettings
 from bridge.store.displays import DisplayStore
+from bridge.web.body import read_body
 
 ADAPTER = "display"
 MOST_ACK = 16_384  # bytes of a screen's word
@@ -89,7 +90,7 @@ class DisplayPages:
                 web.get("/display/{token}", self.page),
                 web.get("/display/{token}/events", self.events),
                 web.post("/display/{token}/ack", self.acknowledge),
-                web.get("/display/{token}/photo/{digest}", self.photo),
+                web.get("/display/{token}/photo/{digest:[0-9a-f]{64}}", self.photo),
             ]
         )
         app.on_shutdown.append(self._close)
@@ -147,6 +148,8 @@ class DisplayPages:
         """Tell one screen the whole state, at once and at every change, and that we are there."""
         target = self._target(request)
         channel = self._channels.setdefault(target.id, _Channel())
+        if channel.screens >= self._store.most:
+            raise web.HTTPServiceUnavailable(text="too many screens have this page open")
         channel.screens += 1
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         response = web.StreamResponse(headers=headers)
@@ -186,22 +189,26 @@ class DisplayPages:
     async def acknowledge(self, request: web.Request) -> web.Response:
         """Take a screen's word for what it has painted."""
         target = self._target(request)
-        if (request.content_length or MOST_ACK + 1) > MOST_ACK:
-            raise web.HTTPRequestEntityTooLarge(MOST_ACK, request.content_length or 0)
+        body = await read_body(request, MOST_ACK)
         try:
-            screen, keys = read_acknowledgement(await request.text())
+            screen, keys = read_acknowledgement(body)
         except ValueError as error:
             raise web.HTTPBadRequest(text=f"allowed: {ACKNOWLEDGEMENT}") from error
         try:
-            await self._store.painted(target.id, screen, keys)
+            noted = await self._store.painted(target.id, screen, keys)
         except StoreUnavailable as error:
             raise web.HTTPServiceUnavailable(text="not now") from error
+        if not noted:
+            raise web.HTTPServiceUnavailable(text="too many screens have this page open")
         return web.Response(status=204)
 
     async def photo(self, request: web.Request) -> web.Response:
         """Give a photo that this target is to show now."""
         target = self._target(request)
-        found = await self._store.photo(target.id, request.match_info["digest"])
+        try:
+            found = await self._store.photo(target.id, request.match_info["digest"])
+        except StoreUnavailable as error:
+            raise web.HTTPServiceUnavailable(text="not now") from error
         if found is None:
             raise web.HTTPNotFound
         return web.Response(body=found[0], content_type=found[1])

@@ -6,12 +6,14 @@ import html
 from datetime import datetime
 from importlib.resources import files
 from string import Template
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from bridge.core.dutch_time import day_and_time
-from bridge.core.errors import StoreUnavailable
+from bridge.core.errors import StoreUnavailable, printable
 from bridge.store.orders import Asked, OrderStore
+from bridge.web.body import read_body
 from bridge.web.page import choose_language
 
 MOST_FORM = 4_096  # bytes of what a supplier sends
@@ -90,10 +92,8 @@ class OrderPages:
             return _say(request, words["unknown"], 404)
         if not asked.current:
             return _say(request, words["old"], 410)
-        if (request.content_length or MOST_FORM + 1) > MOST_FORM:
-            raise web.HTTPRequestEntityTooLarge(MOST_FORM, request.content_length or 0)
-        form = await request.post()
-        word, reason = str(form.get("answer", "")), " ".join(str(form.get("reason", "")).split())
+        form = dict(parse_qsl(await read_body(request, MOST_FORM)))
+        word, reason = form.get("answer", ""), " ".join(printable(form.get("reason", "")).split())
         if word not in ("done", "cannot"):
             raise web.HTTPBadRequest(text="answer: allowed: done, cannot")
         where = request.match_info
@@ -121,11 +121,11 @@ def _form(request: web.Request, asked: Asked) -> web.Response:
     ]
     facts.append((words["before"], day_and_time(datetime.fromisoformat(told["by"])) if told.get("by") else ""))
     rows = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in facts if value)
-    text = f"<h2>{words['text']}</h2><pre>{html.escape(told.get('text', ''))}</pre>" if asked.what == "place" else ""
+    shown = f'<h2>{words["text"]}</h2><pre dir="auto">{html.escape(told.get("text", ""))}</pre>'
     body = Template(_read("order.html")).substitute(
         heading=words[asked.what],
         facts=rows,
-        text=text,
+        text=shown if asked.what == "place" else "",
         done=words["placed" if asked.what == "place" else "removed"],
         cannot=words["cannot"],
         why=words["why"],

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import structlog
 from aiohttp import web
@@ -24,6 +25,7 @@ STUCK_AFTER = 90.0  # seconds without a turn of the dispatcher: longer than it m
 SHUTDOWN = 2.0  # seconds that open requests get when the server stops
 GLANCE = 0.2  # seconds that a question after readiness waits for the figures
 KEEP_ALIVE = 15.0  # seconds that an idle connection stays open
+FEWEST = 64  # connections that are served however few files a process may have open
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -121,19 +123,48 @@ class _Site:
         await self._figures.close()
 
 
-class WebServer:
-    """Serves a site. Once it is ready ``port`` is the one it really listens on: with 0 the system chooses."""
+class _HangUp(asyncio.Protocol):
+    """Takes a connection and ends it."""
 
-    def __init__(self, settings: WebSettings, app: web.Application) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """End it."""
+        transport.close()
+
+
+class _Runner(web.AppRunner):
+    """Serves at most so many connections at a time; whoever comes then is sent away at once, and may come again."""
+
+    def __init__(self, app: web.Application, most: int, **settings: Any) -> None:
+        super().__init__(app, **settings)
+        self._most = most
+
+    @property
+    def server(self) -> Any:
+        """Give what makes a protocol for each connection."""
+        server = super().server
+        return server and (lambda: server() if len(server.connections) < self._most else _HangUp())
+
+
+class WebServer:
+    """Serves a site. Once it is ready ``port`` is the one it really listens on: with 0 the system chooses.
+
+    ``most``: connections at a time; by default half of the files that this process may have open, for what strangers
+    hold open here must never keep an adapter from putting a board out.
+    """
+
+    def __init__(self, settings: WebSettings, app: web.Application, most: int | None = None) -> None:
         self.not_ready: str | None = "does not listen yet"
         self.port = settings.port
         self._host = settings.host
         self._app = app
+        self._most = most or max(FEWEST, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
         """Serve until cancelled or stopped. Raises ``InvalidInput`` when it cannot listen there."""
-        runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=SHUTDOWN, keepalive_timeout=KEEP_ALIVE)
+        runner = _Runner(
+            self._app, self._most, access_log=None, shutdown_timeout=SHUTDOWN, keepalive_timeout=KEEP_ALIVE
+        )
         await runner.setup()
         try:
             await self._listen(runner)

@@ -114,7 +114,9 @@ function paged(one) {
 function split(page, text) {
   dress(page);
   const side = Math.min(innerWidth, innerHeight);
-  const whole = largest(text, side * SMALLEST, side * LARGEST);
+  const [least, most] = [side * SMALLEST, side * LARGEST];
+  // Rather smaller than with a word broken in two.
+  const whole = largest(text, least, most, "normal") || largest(text, least, most, "break-word");
   if (whole) return [{ text, size: whole }];
   const size = side * SMALLEST;
   const words = text.split(/(\s+)/);
@@ -135,7 +137,8 @@ function split(page, text) {
   return parts;
 }
 
-function largest(text, smallest, most) {
+function largest(text, smallest, most, wrap) {
+  at("text").style.overflowWrap = wrap;
   if (!fits(text, smallest)) return 0;
   let low = smallest;
   let high = most;
@@ -175,6 +178,7 @@ function dress(page) {
 function paint(page) {
   dress(page);
   at("text").textContent = page ? page.text : "";
+  at("text").style.overflowWrap = "";
   if (page) {
     at("text").lang = page.language;
     at("text").dir = "auto";
