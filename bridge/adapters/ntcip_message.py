@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from bridge.adapters.ntcip_snmp import READ_ONLY, Line, NoAnswer, Refused, Value
 from bridge.core.errors import AdapterError, OutcomeUnknown, PermanentError, TransientError
 from bridge.protocols import ntcip_names as names
 from bridge.protocols.ntcip_before import Before, sign
-from bridge.protocols.ntcip_multi import CHANGEABLE, MessageName, activation, checksum
+from bridge.protocols.ntcip_multi import CHANGEABLE, MessageName, activation, checksum, plain
 
 _PAUSES = (0, 0.05, 0.1, 0.2, 0.4, *(0.8,) * 10)  # seconds between two looks at a sign that is still at work
 _PASSING = frozenset({"genErr", "resourceUnavailable", "inconsistentValue", "commitFailed", "undoFailed", "tooBig"})
@@ -38,17 +38,22 @@ async def write(line: Line, slot: int, multi: bytes, before: Before, priority: i
         return names.column(number, CHANGEABLE, slot)
 
     crc = checksum(multi)
-    needed: dict[str, Value] = {
-        column(names.MULTI): multi,
+    needed: dict[str, Value] = {column(names.MULTI): multi, column(names.PRIORITY): priority}
+    helpful: dict[str, Value] = {
         column(names.OWNER): sign(crc, before),
-        column(names.PRIORITY): priority,
+        column(names.BEACON): 0,
+        column(names.PIXEL_SERVICE): 0,
     }
     try:
         await _reach(line, column(names.STATUS), names.MODIFY, names.MODIFYING)
         try:
-            await line.set({**needed, column(names.BEACON): 0, column(names.PIXEL_SERVICE): 0})
-        except Refused:  # these two are optional; a sign without them counts them as nought
-            await line.set(needed)
+            await line.set({**needed, **helpful})
+        except Refused:  # it takes only short datagrams, or has no beacons (it counts them as nought then)
+            for name, value in needed.items():
+                await line.set({name: value})
+            for name, value in helpful.items():
+                with suppress(Refused):
+                    await line.set({name: value})
         await _reach(line, column(names.STATUS), names.VALIDATE, names.VALID)
     except NoAnswer as error:
         raise TransientError("no answer while the message was written; nothing is shown by that") from error
@@ -105,14 +110,8 @@ async def syntax(line: Line) -> str:
     validating = names.VALIDATE_ERRORS.get(fault if isinstance(fault, int) else 0, "")
     problem = names.MULTI_ERRORS.get(code if isinstance(code, int) else 0, "")
     where = f" at octet {position}" if problem and isinstance(position, int) else ""
-    said = _plain(words) if code == names.OTHER else ""
+    said = plain(words.decode("latin-1"))[:_SAID] if code == names.OTHER and isinstance(words, bytes) else ""
     return ", ".join(filter(None, (validating, f"{problem}{where}" if problem else "", said))) or "no reason given"
-
-
-def _plain(words: object) -> str:
-    """Give a sign's own words on one line, without what could do harm there."""
-    text = words.decode("latin-1") if isinstance(words, bytes) else ""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:_SAID]
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from pysnmp.hlapi.v3arch.asyncio import (
     get_cmd,
     set_cmd,
 )
-from pysnmp.proto.errind import NotInTimeWindow, RequestTimedOut, UnknownEngineID
+from pysnmp.proto import errind
 from pysnmp.proto.rfc1902 import Integer32, OctetString
 from pysnmp.proto.rfc1905 import EndOfMibView, NoSuchInstance, NoSuchObject
 
@@ -40,7 +40,14 @@ _ALL_OR_NOTHING = frozenset({"noSuchName", "tooBig"})  # of SNMPv1, one for all;
 _AUTH = {"MD5": USM_AUTH_HMAC96_MD5, "SHA": USM_AUTH_HMAC96_SHA, "SHA256": USM_AUTH_HMAC192_SHA256}
 _PRIV = {"DES": USM_PRIV_CBC56_DES, "AES": USM_PRIV_CFB128_AES}
 _MISSING = (NoSuchObject, NoSuchInstance, EndOfMibView)
-_SILENT = (RequestTimedOut, NotInTimeWindow, UnknownEngineID)  # the last two: it was switched off, or is another one
+# The last two: it was switched off, or is another one.
+_SILENT = (errind.RequestTimedOut, errind.NotInTimeWindow, errind.UnknownEngineID)
+_LOGIN = {
+    "the sign does not know this user (SNMPv3)": (errind.UnknownUserName, errind.UnknownSecurityName),
+    "the sign refuses the first password (SNMPv3: is it SHA?)": (errind.WrongDigest, errind.AuthenticationFailure),
+    "the second password does not open the sign (SNMPv3: is it AES?)": (errind.DecryptionError, errind.EncryptionError),
+    "the sign wants more passwords of this user, or fewer (SNMPv3)": (errind.UnsupportedSecurityLevel,),
+}
 RENEWED = 30.0  # seconds between two new engines, which cost some 70 ms each
 LEFT = 120.0  # seconds until an engine that was left is closed: longer than any step
 _SHORTEST_KEY = 8  # RFC 3414, 11.2
@@ -189,7 +196,8 @@ class Line:
                 self._engines.doubt(self._engine)
             raise NoAnswer(str(failed))
         if failed:
-            raise PermanentError(f"SNMP: {failed}")
+            known = (why for why, kinds in _LOGIN.items() if isinstance(failed, kinds))
+            raise PermanentError(next(known, f"SNMP: {failed}"))
         if status:
             raise Refused(status.prettyPrint() if hasattr(status, "prettyPrint") else str(status))
         return rows

@@ -93,6 +93,11 @@ def compose(pages: Sequence[Sequence[str]], seconds: Sequence[float]) -> bytes:
     return "[np]".join(written).encode("latin-1")
 
 
+def plain(text: str) -> str:
+    """Give what of a text can be read, on one line: no control character is let loose on whoever is told of it."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
 _TOKEN = re.compile(r"\[\[|\]\]|\[([a-zA-Z]*[^\[\]]*)\]|[^\[\]]+|[\[\]]")
 
 
@@ -107,4 +112,4 @@ def visible(multi: bytes) -> str:
             parts.append(token)
         elif re.match(r"n[lp]", tag, re.IGNORECASE):
             parts.append(" ")
-    return " ".join("".join(parts).split())
+    return plain("".join(parts))

@@ -35,7 +35,7 @@ from bridge.simulators.ntcip_sign import SignState
 
 USER, AUTH_PASSWORD, PRIV_PASSWORD = "burgernet", "geheim-genoeg", "nog-geheimer"  # of SNMPv3: SHA and AES
 _DECISIVE = frozenset({names.ACTIVATE, names.TIME_REMAINING})  # what a mute sign does and does not answer
-SHORT = 8  # values in a datagram of a sign that takes only short ones
+SHORT = 4  # values in a datagram of a sign that takes only short ones
 _ERRORS = {
     "tooBig": 1,
     "noSuchName": 2,

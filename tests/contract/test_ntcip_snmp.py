@@ -53,16 +53,33 @@ async def test_a_name_that_is_nowhere_is_named(adapter: NtcipSign, simulator: Nt
 
 
 async def test_snmp_v3_with_a_password(adapter: NtcipSign, simulator: NtcipSimulator) -> None:
-    """With a user and two passwords a sign is driven in secret; a wrong password gets nowhere."""
+    """With a user and two passwords a sign is driven in secret."""
     secret = f"v3:{USER}:SHA:{AUTH_PASSWORD}:AES:{PRIV_PASSWORD}"
     posting = replace(posting_on(simulator), target=target(simulator.port, secret))
     receipt = await adapter.publish(posting, content())
     assert simulator.shown() == [OPENING]
     await adapter.retract(stored(receipt))
-    wrong = replace(posting, target=target(simulator.port, secret.replace(AUTH_PASSWORD, "helemaal-fout")))
-    with pytest.raises((TransientError, PermanentError)) as refused:
+
+
+@pytest.mark.parametrize(
+    ("secret", "why"),
+    [
+        (f"v3:helemaal-fout:SHA:{AUTH_PASSWORD}:AES:{PRIV_PASSWORD}", "does not know this user"),
+        (f"v3:{USER}:SHA:helemaal-fout:AES:{PRIV_PASSWORD}", "the first password"),
+        (f"v3:{USER}:MD5:{AUTH_PASSWORD}:AES:{PRIV_PASSWORD}", "is it SHA"),
+        (f"v3:{USER}:SHA:{AUTH_PASSWORD}:AES:helemaal-fout", "the second password"),
+        (f"v3:{USER}:SHA:{AUTH_PASSWORD}:DES:{PRIV_PASSWORD}", "is it AES"),
+        (f"v3:{USER}:SHA:{AUTH_PASSWORD}", "more passwords"),
+        (f"v3:{USER}", "more passwords"),
+    ],
+)
+async def test_a_wrong_login_is_named(adapter: NtcipSign, simulator: NtcipSimulator, secret: str, why: str) -> None:
+    """What is wrong with a user or a password is one sentence, without the password."""
+    wrong = replace(posting_on(simulator), target=target(simulator.port, secret))
+    with pytest.raises(PermanentError, match=why) as refused:
         await adapter.publish(wrong, content())
     assert "helemaal-fout" not in str(refused.value)
+    assert simulator.shown() == []
 
 
 # The same sign through another program's eyes
