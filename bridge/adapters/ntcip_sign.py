@@ -18,7 +18,7 @@ from bridge.adapters import ntcip_message, ntcip_silence
 from bridge.adapters.ntcip_board import Board, Fonts, read_board
 from bridge.adapters.ntcip_message import NotShown
 from bridge.adapters.ntcip_snmp import Engines, Line, NoAnswer, Patience, Refused, Value, credentials
-from bridge.adapters.ntcip_standing import Standing, glance, look
+from bridge.adapters.ntcip_standing import Standing, calendar, glance, look
 from bridge.adapters.registry import AdapterConfig, Resources
 from bridge.core.content import Content
 from bridge.core.errors import InvalidInput, OutcomeUnknown, PermanentError, TransientError
@@ -45,7 +45,7 @@ class NtcipSignConfig(AdapterConfig):
 
     ``slot``: the first of the two messages in the sign's changeable memory that are ours. ``priority``: ours among all
     messages of the sign. ``request`` and ``repeats``: for each question. ``comm_loss``: minutes without a word from us
-    after which a sign clears itself; nought: never (one firmware hangs otherwise).
+    after which a sign clears itself; nought: as it is set (one firmware hangs otherwise).
     """
 
     slot: int = Field(1, ge=1, le=65_534)
@@ -60,7 +60,7 @@ class NtcipSignConfig(AdapterConfig):
 class NtcipSign:
     """Drives signs that meet NTCIP 1203.
 
-    A receipt's handle: ``crc`` of our message, and what the sign was ``before`` us.
+    A receipt's handle: ``crc`` and ``slot`` of our message, and what the sign was ``before`` us.
     """
 
     Config: type[AdapterConfig] = NtcipSignConfig
@@ -111,7 +111,7 @@ class NtcipSign:
         standing = await look(line, self._slots)
         before = standing.before(receipt.handle, self._clock().timestamp(), self._config.comm_loss)
         shown = standing.name
-        if standing.is_ours(receipt.handle.get("crc", "")):
+        if standing.is_ours(receipt.handle):
             _check_mode(standing.mode)
             with ntcip_message.in_words():
                 shown = await self._put_back(line, standing, before)
@@ -121,9 +121,8 @@ class NtcipSign:
     async def observe(self, receipt: Receipt) -> Observation:
         """Read back what the sign shows, by its name and by its text."""
         stands = await glance(self._line(receipt.posting.target), self._slots)
-        crc = receipt.handle.get("crc", "")
-        ours = stands.is_ours(crc)
-        if ours and crc == f"{stands.name.crc:04x}" == f"{checksum(stands.text):04x}":
+        ours = stands.is_ours(receipt.handle)
+        if ours and receipt.handle.get("crc") == f"{stands.name.crc:04x}" == f"{checksum(stands.text):04x}":
             return Observation(present=True)
         shown = visible(stands.text)
         there = shown if shown and not stands.name.is_blank else None
@@ -197,33 +196,35 @@ class NtcipSign:
         _check_mode(standing.mode)
         crc = checksum(multi)
         before = standing.before(receipt.handle, now.timestamp(), self._config.comm_loss)
-        ours = standing.is_ours(receipt.handle.get("crc", ""))
+        ours = standing.is_ours(receipt.handle)
         minutes = minutes_until(content.valid_until, now)
         try:
             with ntcip_message.in_words():
                 if ours and standing.name.crc == crc and standing.text == multi:
-                    await self._renew(line, standing.name, minutes)
+                    name = await self._renew(line, standing.name, minutes)
                 else:
-                    await self._replace(line, standing, multi, before, minutes, ours=ours)
+                    name = await self._replace(line, standing, multi, before, minutes, ours=ours)
         except (TransientError, PermanentError):
             self._boards.pop(_place(target.address), None)  # it may be another sign by now
             raise
-        return Receipt(receipt.posting, {"crc": f"{crc:04x}", "before": str(before)}, cases)
+        handle = {"crc": f"{crc:04x}", "slot": str(name.number), "before": str(before)}
+        return Receipt(receipt.posting, handle, cases)
 
     async def _replace(
         self, line: Line, standing: Standing, multi: bytes, before: Before, minutes: int, *, ours: bool
-    ) -> None:
+    ) -> MessageName:
         """Write a message where none is shown, and show it."""
         name = await ntcip_message.write(line, standing.free, multi, before, self._config.priority)
         await ntcip_silence.prepare(line, standing.settings, before, self._config.comm_loss)
         try:
-            await ntcip_message.activate(line, name, minutes, self._config.priority)
+            await ntcip_message.activate(line, name, minutes, max(self._config.priority, standing.priority * ours))
         except (NotShown, Refused):
             if not ours:
                 await ntcip_silence.restore(line, before, self._config.comm_loss)
             raise
+        return name
 
-    async def _renew(self, line: Line, name: MessageName, minutes: int) -> None:
+    async def _renew(self, line: Line, name: MessageName, minutes: int) -> MessageName:
         """Let what stands there stand longer; where that is refused, it is shown anew."""
         try:
             await line.set({names.TIME_REMAINING: minutes})
@@ -231,17 +232,15 @@ class NtcipSign:
             raise OutcomeUnknown("no answer to the renewal") from error
         except Refused:
             await ntcip_message.activate(line, name, minutes, self._config.priority)
-
-    async def _scheduled(self, line: Line) -> MessageName:
-        """Name what a sign's own calendar has now."""
-        return MessageName(SCHEDULE, 1, await line.number(names.column(names.CRC, SCHEDULE, 1)))
+        return name
 
     async def _put_back(self, line: Line, standing: Standing, before: Before) -> MessageName:
         """Show what stood there before us, for as long as it had; where that is gone or over, nothing."""
+        priority = max(self._config.priority, standing.priority)  # ours may have been more important when it was shown
         for one, minutes in before.successors(self._clock().timestamp()).items():
-            name = await self._scheduled(line) if one.memory == SCHEDULE else one
+            name = await calendar(line) if one.memory == SCHEDULE else one
             try:
-                await ntcip_message.activate(line, name, minutes, self._config.priority)
+                await ntcip_message.activate(line, name, minutes, priority)
             except NotShown as error:
                 if error.code not in names.NO_SUCH_MESSAGE:
                     raise
@@ -249,7 +248,7 @@ class NtcipSign:
                 return name
         # Signs of the first edition have no dark message: an empty one of ours.
         empty = await ntcip_message.write(line, standing.free, b"", before, self._config.priority)
-        await ntcip_message.activate(line, empty, FOREVER, self._config.priority)
+        await ntcip_message.activate(line, empty, FOREVER, priority)
         return empty
 
 

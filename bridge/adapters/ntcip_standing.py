@@ -12,12 +12,14 @@ from bridge.protocols import ntcip_names as names
 from bridge.protocols.ntcip_before import SETTINGS, Before, read_owner
 from bridge.protocols.ntcip_multi import BLANK, CHANGEABLE, CURRENT_BUFFER, DARK, FOREVER, SCHEDULE, MessageName
 
+_PRIORITY = names.column(names.PRIORITY, CURRENT_BUFFER, 1)
+
 
 @dataclass(frozen=True)
 class Standing:
     """A sign at one moment. ``owner``: who wrote what stands; ``owners``: and what is in the places that are ours.
 
-    ``minutes``: that it still stands.
+    ``calendar``: what the sign's own calendar has, when that shows it; ``minutes``: that it still stands.
     """
 
     name: MessageName
@@ -25,17 +27,21 @@ class Standing:
     owner: bytes
     owners: Mapping[int, bytes]
     mode: Value | None = None
-    scheduled: bool = False
+    calendar: MessageName | None = None
     minutes: int = FOREVER
+    priority: int = 0
     settings: tuple[Value | None, ...] = ()
     more: tuple[Value | None, ...] = ()
 
-    def is_ours(self, crc: str = "") -> bool:
-        """Whether we wrote what stands: ``crc``, or marked; where a sign keeps no owner, whatever is in our place."""
-        if self.name.memory != CHANGEABLE or self.name.number not in self.owners:
+    def is_ours(self, handle: Mapping[str, str]) -> bool:
+        """Whether we wrote what stands: sent, or marked; where a sign keeps no owner, whatever is in our place."""
+        if self.name.memory != CHANGEABLE:
             return False
-        signed = [owner for owner in (self.owner, self.owners[self.name.number]) if owner]
-        return not signed or crc == f"{self.name.crc:04x}" or any(_wrote(owner, self.name) for owner in signed)
+        here, sent = self.name.number in self.owners, handle.get("crc") == f"{self.name.crc:04x}"
+        signed = [owner for owner in (self.owner, self.owners.get(self.name.number)) if owner]
+        if any(_wrote(owner, self.name) for owner in signed):
+            return here or (sent and handle.get("slot") == str(self.name.number))  # else another bridge did
+        return here and (sent or not signed)
 
     @property
     def free(self) -> int:
@@ -45,8 +51,9 @@ class Standing:
 
     def emptied(self, shown: MessageName) -> list[int]:
         """Give the places of ours to be emptied when ``shown`` stands there: not its own, nor what others wrote."""
-        free = (slot for slot in self.owners if (CHANGEABLE, slot) != (shown.memory, shown.number))
-        return [slot for slot in free if not self.owners[slot] or read_owner(self.owners[slot])]
+        places = {**self.owners, self.name.number: self.owner} if _wrote(self.owner, self.name) else self.owners
+        free = {slot: owner for slot, owner in places.items() if (CHANGEABLE, slot) != (shown.memory, shown.number)}
+        return [slot for slot, owner in free.items() if not owner or read_owner(owner)]
 
     def before(self, handle: Mapping[str, str], now: float, comm_loss: int) -> Before:
         """Find what was there before us: it stands there now, or we know, or the sign has kept it for us.
@@ -54,11 +61,11 @@ class Standing:
         ``now``: seconds since the epoch.
         """
         known = Before.read(handle.get("before", "")) or self._kept()
-        if self.is_ours(handle.get("crc", "")) or _wrote(self.owner, self.name):
+        if self.is_ours(handle) or _wrote(self.owner, self.name):
             before = known or Before()
         else:
-            ends = None if self.minutes == FOREVER else math.ceil(now / 60) + self.minutes
-            before = Before(self._put_back_as(), None if self.name.is_blank or self.scheduled else ends)
+            ends = math.ceil(now / 60) + self.minutes if 0 < self.minutes < FOREVER else None
+            before = Before(self._put_back_as(), None if self.name.is_blank or self.calendar else ends)
         settings = (known or before).theirs(self.settings, comm_loss) if self.settings else ()
         message = DARK if self._is_an_alert(before.message) else before.message
         return Before(message, before.ends, settings or (known or before).settings)
@@ -68,9 +75,8 @@ class Standing:
         return name.memory == CHANGEABLE and _wrote(self.owners.get(name.number, b""), name)
 
     def _put_back_as(self) -> MessageName:
-        if self.scheduled:
-            return MessageName(SCHEDULE, 1, 0)  # its calendar goes on; its checksum is asked for when it does
-        return MessageName(BLANK, self.name.number or 1, 0) if self.name.is_blank else self.name
+        blank = MessageName(BLANK, self.name.number or 1, 0)
+        return self.calendar or (blank if self.name.is_blank else self.name)
 
     def _kept(self) -> Before | None:
         """Give what the sign has kept for us, or for another bridge: first with what it shows."""
@@ -88,20 +94,26 @@ async def glance(line: Line, slots: Sequence[int]) -> Standing:
 async def look(line: Line, slots: Sequence[int], more: Sequence[str] = ()) -> Standing:
     """See what a sign shows, who controls it, and how it is set for silence; and what ``more`` is asked for."""
     source, text, owner, *rest = await line.get(
-        *_seen(slots), names.CONTROL_MODE, names.SOURCE_MODE, names.TIME_REMAINING, *SETTINGS, *more
+        *_seen(slots), names.CONTROL_MODE, names.SOURCE_MODE, names.TIME_REMAINING, _PRIORITY, *SETTINGS, *more
     )
-    owners, (mode, why, minutes, *rest) = rest[: len(slots)], rest[len(slots) :]
+    owners, (mode, why, minutes, priority, *rest) = rest[: len(slots)], rest[len(slots) :]
     return Standing(
         name=_name(source),
         text=_octets(text),
         owner=_octets(owner),
         owners=_owners(slots, owners),
         mode=mode,
-        scheduled=why == names.SCHEDULER,
+        calendar=await calendar(line) if why == names.SCHEDULER else None,
         minutes=minutes if isinstance(minutes, int) else FOREVER,
+        priority=priority if isinstance(priority, int) and priority in range(256) else 0,
         settings=tuple(map(_setting, rest[: len(SETTINGS)])),
         more=tuple(rest[len(SETTINGS) :]),
     )
+
+
+async def calendar(line: Line) -> MessageName:
+    """Name what a sign's own calendar has now."""
+    return MessageName(SCHEDULE, 1, await line.number(names.column(names.CRC, SCHEDULE, 1)))
 
 
 def _seen(slots: Sequence[int]) -> tuple[str, ...]:

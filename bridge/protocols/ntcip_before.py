@@ -24,7 +24,7 @@ SETTINGS = (
 )
 _SET = r" set((?: [0-9a-f]{10}| [0-9]{1,5}| -){6})"
 _WORDS = re.compile(rf"(?:before )?([0-9a-f]{{10}})(?:(?: until ([0-9]{{1,12}}))?(?:{_SET})?\.)?")  # whole: a full stop
-_MARK = re.compile(r"Burgernet ([0-9a-f]{4})\b ?(.*)")
+_MARK = re.compile(r"\bBurgernet ([0-9a-f]{4})\b ?(.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +68,13 @@ class Before:
         first = {self.message: left} if left else {self.follower: FOREVER}
         return {**first, DARK: first.get(DARK, FOREVER)}
 
-    def ours(self, comm_loss: int) -> Mapping[str, Setting]:
+    def ours(self, comm_loss: int) -> Mapping[str, Setting | None]:
         """Give how a sign is set while our message stands, so that it clears itself when we are gone, or it was.
 
-        After a loss of power it is dark: our message may have ended meanwhile. ``comm_loss``: in minutes.
+        After a loss of power it is dark: our message may have ended meanwhile. ``comm_loss``: minutes; 0: left alone.
         """
-        after = self.follower.octets
-        values = (after, after, DARK.octets, DARK.octets, DARK.octets, comm_loss)
+        after, dark = self.follower.octets, DARK.octets
+        values = (after, after, dark, dark, dark, comm_loss or None)
         return dict(zip(SETTINGS, values, strict=True))
 
     def theirs(self, now: Sequence[Setting | None], comm_loss: int) -> tuple[Setting | None, ...]:
@@ -92,7 +92,7 @@ def sign(crc: int, before: Before) -> bytes:
 
 def read_owner(owner: object) -> tuple[int, Before | None] | None:
     """Read the owner of a message: the checksum of what we wrote there, and what we kept; nothing if it is not ours."""
-    found = _MARK.match(owner.decode("latin-1")) if isinstance(owner, bytes) else None
+    found = _MARK.search(owner.decode("latin-1")) if isinstance(owner, bytes) else None
     return (int(found[1], 16), Before.read(found[2])) if found else None
 
 

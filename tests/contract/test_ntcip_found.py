@@ -101,6 +101,45 @@ async def test_a_signs_own_calendar_goes_on(adapter: NtcipSign, simulator: Ntcip
     assert sign.why == names.SCHEDULER
 
 
+async def test_a_signs_own_calendar_goes_on_without_us(adapter: NtcipSign, simulator: NtcipSimulator) -> None:
+    """When our message ends by itself, the sign follows its calendar again."""
+    sign = simulator.sign
+    sign.follow("Brug open 9-10 u")
+    await adapter.publish(posting_on(simulator), content())
+    sign.ends = 0.0
+    assert simulator.shown() == ["Brug open 9-10 u"]
+
+
+async def test_a_message_that_a_sign_gives_no_time_stands_for_ever(
+    adapter: NtcipSign, simulator: NtcipSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some signs say nought of a message without an end: what stands there though its time is over is put back."""
+    simulator.write("A44 dicht bij Leiden")
+    sign, get = simulator.sign, simulator.sign.get
+    monkeypatch.setattr(sign, "get", lambda name: 0 if name == names.TIME_REMAINING else get(name))
+    receipt = stored(await adapter.publish(posting_on(simulator), content()))
+    await adapter.retract(receipt)
+    assert simulator.shown() == ["A44 dicht bij Leiden"]
+
+
+@pytest.mark.parametrize("settings", [{"priority": 90}, {"slot": 5}])
+async def test_a_bridge_that_was_set_otherwise_still_removes_its_message(
+    adapter: NtcipSign, simulator: NtcipSimulator, settings: dict[str, int]
+) -> None:
+    """With another priority or other places than when it was shown, our message is known, replaced and removed."""
+    receipt = stored(await adapter.publish(posting_on(simulator), content()))
+    async with an_adapter(**settings) as later:
+        assert (await later.observe(receipt)).present
+        corrected = stored(await later.update(receipt, content(CORRECTION)))
+        assert simulator.shown() == [CORRECTION]
+        await later.retract(corrected)
+        assert simulator.shown() == []
+        again = stored(await adapter.publish(posting_on(simulator), content()))
+        await later.retract(again)
+    assert simulator.shown() == []
+    assert not any(message.multi for message in simulator.sign.memory.values() if message.multi != CORRECTION.encode())
+
+
 async def test_a_dark_sign_gets_its_own_darkness_back(adapter: NtcipSign, simulator: NtcipSimulator) -> None:
     """A sign can be dark at a priority: the same dark message comes back."""
     simulator.sign._show(MessageName(7, 50, 0), 65_535)
@@ -125,6 +164,17 @@ async def test_a_sign_is_left_as_it_was_found(adapter: NtcipSign, simulator: Ntc
     await adapter.retract(receipt)
     assert simulator.shown() == []
     assert registers == found
+
+
+async def test_a_setting_that_is_not_ours_to_touch_is_left_alone(simulator: NtcipSimulator) -> None:
+    """With ``comm_loss`` nought the sign's own patience stays as it is set."""
+    registers = simulator.sign.registers
+    registers[names.COMM_LOSS_TIME] = 60
+    async with an_adapter(comm_loss=0) as adapter:
+        receipt = stored(await adapter.publish(posting_on(simulator), content()))
+        assert registers[names.COMM_LOSS_TIME] == 60
+        await adapter.retract(receipt)
+    assert registers[names.COMM_LOSS_TIME] == 60
 
 
 async def test_what_others_set_meanwhile_stays(adapter: NtcipSign, simulator: NtcipSimulator) -> None:

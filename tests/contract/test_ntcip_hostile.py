@@ -171,3 +171,14 @@ async def test_the_alert_of_another_bridge_is_not_put_back(adapter: NtcipSign, s
         assert simulator.shown() == [OPENING]
         await adapter.retract(mine)
     assert simulator.shown() == ["Omleiding"]
+
+
+async def test_a_font_far_down_the_table_is_found(adapter: NtcipSign) -> None:
+    """The font that a sign uses may be the fiftieth in its table: its own characters count, not those of the first."""
+    many = {f"{names.FONT_NUMBER}.{row}": row for row in range(1, 61)}
+    far = {f"{names.GLYPH_WIDTH}.50.{code}": 9 for code in range(32, 127)}
+    used = {names.FONTS: 60, names.DEFAULT_FONT: 50, f"{names.FONT_HEIGHT}.50": 11}
+    async with lying({**FONT, **many, **far, **used}) as (posting, _):
+        await adapter.probe(posting.target)
+    [board] = adapter._boards.values()
+    assert (board.face.rows, board.face.measure("AB")) == (24 // 11, 18)
