@@ -39,6 +39,8 @@ _FAULTS = (
     ValueError,
 )
 
+_CHECKED: dict[str, list[str]] = {}  # the faults of the templates that were checked last, by their digest
+
 log = structlog.get_logger(__name__)
 
 
@@ -79,7 +81,17 @@ class Templates:
             return text, ""
 
     def check(self) -> list[str]:
-        """Render everything with every combination of words, and say each problem in one line."""
+        """Render everything with every combination of words, and say each problem in one line.
+
+        That takes a second or two, so a reload that brings the same files again is told what was found then.
+        """
+        if self.digest not in _CHECKED:
+            found = self._check()
+            _CHECKED.clear()
+            _CHECKED[self.digest] = found
+        return list(_CHECKED[self.digest])
+
+    def _check(self) -> list[str]:
         problems = dict.fromkeys(self._misplaced())
         for name in sorted(self._sources):
             if match := _MESSAGE.fullmatch(name):

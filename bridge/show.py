@@ -26,7 +26,7 @@ WORDS: dict[str, dict[str, str]] = {
         "erased": "teksten en adressen zijn gewist", "by": "door", "by_rule": "regel", "by_invariant": "vaste regel",
         "by_geography": "gebied", "by_language": "taal", "by_layout": "indeling", "by_targets": "doelenlijst",
         "by_operator": "operator", "by_case": "zaak", "seen": "gezien", "seen_ours": "staat er", "seen_dark": "donker",
-        "seen_other": "iets anders", "proof": "bewijs", "proof_dark": "donker gezien",
+        "seen_other": "iets anders", "seen_gone": "niet meer", "proof": "bewijs", "proof_dark": "donker gezien",
         "proof_gone": "weggehaald; niet na te zien",
         "proof_told": "verstuurd; afloop verteld", "proof_never": "stond er niet", "proof_not_yet": "NOG NIET",
         "removed": "weggehaald", "proven": "overal weg", "not_proven": "nog niet overal weg", "audited": "nagerekend",
@@ -43,7 +43,7 @@ WORDS: dict[str, dict[str, str]] = {
         "erased": "texts and addresses are erased", "by": "by", "by_rule": "rule", "by_invariant": "fixed rule",
         "by_geography": "area", "by_language": "language", "by_layout": "layout", "by_targets": "list of targets",
         "by_operator": "operator", "by_case": "case", "seen": "seen", "seen_ours": "there", "seen_dark": "dark",
-        "seen_other": "something else", "proof": "proof", "proof_dark": "seen dark",
+        "seen_other": "something else", "seen_gone": "no longer", "proof": "proof", "proof_dark": "seen dark",
         "proof_gone": "removed; cannot be seen",
         "proof_told": "sent; outcome told", "proof_never": "was never there", "proof_not_yet": "NOT YET",
         "removed": "removed", "proven": "gone everywhere", "not_proven": "not yet gone everywhere",
@@ -110,7 +110,10 @@ def _seen(one: Mapping[str, Any], words: Mapping[str, str]) -> Text:
     if not one["seen"]:
         return Text("")
     moment = one["verified_at"][11:19]
-    return Text(f"{words['seen_' + one['seen']]} {moment}", style="bold yellow" if one["seen"] == "other" else "")
+    other = one["seen"] == "other"
+    if other and one["desired"] != "shown":  # another case stands there, or somebody else's text: this one is gone
+        return Text(f"{words['seen_gone']} {moment}")
+    return Text(f"{words['seen_' + one['seen']]} {moment}", style="bold yellow" if other else "")
 
 
 def retraction(console: Console, found: Mapping[str, Any], language: str) -> None:

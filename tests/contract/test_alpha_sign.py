@@ -209,7 +209,7 @@ async def test_drift_is_seen(adapter: AlphaSign, sign: AlphaSimulator, posting: 
     sign.reboot()
     assert await adapter.observe(receipt) == Observation(present=False, text=None)
     sign.write("MARKT OP ZATERDAG")
-    assert await adapter.observe(receipt) == Observation(present=False, text="MARKT OP ZATERDAG")
+    assert await adapter.observe(receipt) == Observation(present=False, text="MARKT OP ZATERDAG", ours=True)
     await adapter.retract(receipt)
     assert sign.shown() == []
 

@@ -74,48 +74,50 @@ async def town(request: pytest.FixtureRequest, alone: Bench, tmp_path: Path) -> 
         yield Town(alone, kind, boards)
 
 
-async def test_zombie_a(town: Town) -> None:
-    """A "show" that waits for boards that are down dies with its case: none is lit when they come back."""
+async def test_zombies(town: Town) -> None:
+    """None of the three ways in which an alert could outlive its case leaves anything on any board."""
+    await _a_show_that_waits_dies_with_its_case(town, "A")
+    await _a_slow_show_does_not_outlive_the_end(town, "B")
+    await _a_killed_bridge_takes_all_back(town, "C")
+
+
+async def _a_show_that_waits_dies_with_its_case(town: Town, case: str) -> None:
     bridge = await town.bench.start()
     town.fail(Fault.UNREACHABLE)
-    await town.send(CASE, "opened", **words(TEXT))
+    await town.send(case, "opened", **words(TEXT))
     await until(lambda: all(bridge.failures(f"bord-{number}") for number in range(BOARDS)), "all boards were tried")
-    await town.send(CASE, "ended")
+    await town.send(case, "ended")
     town.fail()
-    await town.bench.until_settled(CASE)
+    await town.bench.until_settled(case)
     assert town.shown() == [""] * BOARDS
 
 
-async def test_zombie_b(town: Town) -> None:
-    """A "show" that is slow at the board does not outlive the "end" that came meanwhile."""
-    await town.bench.start()
+async def _a_slow_show_does_not_outlive_the_end(town: Town, case: str) -> None:
     town.fail(Fault.SLOW)
-    await town.send(CASE, "opened", **words(TEXT))
-    await town.send(CASE, "ended")
-    await town.bench.until_settled(CASE, 40)
+    await town.send(case, "opened", **words(TEXT))
+    await town.send(case, "ended")
+    await town.bench.until_settled(case, 40)
     await town.until_shown("", 2 * SLOW)  # a page may be painting still what it heard of before the end
     town.fail()
 
     async def proven() -> bool:
-        return bool((await town.bench.run("retraction", "report", CASE, "--json", code=None)).json["proven"])
+        return bool((await town.bench.run("retraction", "report", case, "--json", code=None)).json["proven"])
 
     await until(proven, "it is proven that nothing is shown")
 
 
-async def test_zombie_c(town: Town) -> None:
-    """A bridge that is killed between alert and ending takes all of it back when it is started again."""
-    bridge = await town.bench.start()
-    await town.send(CASE, "opened", **words(TEXT))
+async def _a_killed_bridge_takes_all_back(town: Town, case: str) -> None:
+    await town.send(case, "opened", **words(TEXT))
     await town.until_shown(TEXT)
-    await bridge.kill()
-    await town.send(CASE, "ended")
+    await town.bench.bridges[-1].kill()
+    await town.send(case, "ended")
     await town.bench.start(ready=False)
     await town.until_shown("")
-    await town.bench.until_settled(CASE)
+    await town.bench.until_settled(case)
 
 
-async def test_two_alerts_on_one_board(town: Town) -> None:
-    """Two cases are both to be seen; the one that ends leaves the other, on every board."""
+async def test_two_alerts_and_a_loss_of_power(town: Town) -> None:
+    """Two cases are both to be seen; the one that ends leaves the other, which comes back on a board that forgot it."""
     await town.bench.start()
     await town.send(CASE, "opened", **words(TEXT))
     await town.send(OTHER_CASE, "opened", **words(OTHER))
@@ -128,21 +130,13 @@ async def test_two_alerts_on_one_board(town: Town) -> None:
     await town.send(CASE, "ended")
     await town.until_shown(OTHER)
     await town.bench.until_settled(OTHER_CASE)
-
-
-async def test_drift_is_mended(town: Town) -> None:
-    """A board that lost its power shows the alert again, and is seen to; where nobody can tell, it says so."""
-    await town.bench.start()
-    await town.send(CASE, "opened", **words(TEXT))
-    await town.until_shown(TEXT)
-    await town.bench.until_settled(CASE)
     for board in town.boards:
         board.reboot()
     if town.kind.tells:
-        await town.until_shown(TEXT)
+        await town.until_shown(OTHER)
 
     async def seen() -> bool:
-        found = (await town.bench.status(CASE))["postings"]
+        found = (await town.bench.status(OTHER_CASE))["postings"]
         return {(one["applied"], one["seen"]) for one in found} == {("shown", "ours" if town.kind.sees else None)}
 
     await until(seen, "every board was seen as it is to be")

@@ -50,11 +50,16 @@ def test_a_late_edit_makes_only_the_text_doubtful() -> None:
 
 
 def test_a_late_publication_must_be_looked_for() -> None:
-    """A second post, or one of which nobody knows, is found before anything else is done."""
+    """A second post, or one of which nobody knows where it is, is found before anything else is done."""
     assert late(Step.PUBLISH, receipt("2")) == UNKNOWN
-    assert late(Step.PUBLISH, OutcomeUnknown("no answer")) == UNKNOWN
     nowhere = State(Desired.SHOWN, "new", 2)
+    assert late(Step.PUBLISH, OutcomeUnknown("no answer"), state=nowhere) == UNKNOWN
     assert late(Step.UPDATE, OutcomeUnknown("no answer"), state=nowhere) == UNKNOWN
+
+
+def test_a_late_doubt_about_what_was_found_meanwhile_is_none() -> None:
+    """Whoever took over looked for the post and found it: to look again for a text that it no longer has would double it."""
+    assert late(Step.PUBLISH, OutcomeUnknown("no answer")) == {"applied_content": ""}
 
 
 def test_a_late_mail_is_in_doubt() -> None:
