@@ -17,7 +17,8 @@ from typing import cast
 
 from benchmarks.tally import Tally, say
 from bridge.protocols import ntcip_names as names
-from bridge.simulators.ntcip_sign import Refusal, SignState, Value
+from bridge.simulators.ntcip_memory import Refusal, Value
+from bridge.simulators.ntcip_sign import SignState
 
 INTEGER, OCTETS, OBJECT, SEQUENCE, GET, RESPONSE, SET = 0x02, 0x04, 0x06, 0x30, 0xA0, 0xA2, 0xA3  # tags (RFC 3416)
 NO_SUCH_INSTANCE = b"\x81\x00"

@@ -2,60 +2,45 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from bridge.adapters.ntcip_snmp import Line, NoAnswer, Refused, Value
 from bridge.core.errors import AdapterError
 from bridge.protocols import ntcip_names as names
-from bridge.protocols.ntcip_multi import DARK, MessageName
-
-LONGEST = 16  # octets of a message's name; five by the standard
-_WHERE = (
-    names.END_DURATION_MESSAGE,
-    names.COMM_LOSS_MESSAGE,
-    names.SHORT_LOSS_MESSAGE,
-    names.LONG_LOSS_MESSAGE,
-    names.COMM_LOSS_TIME,
-)
+from bridge.protocols.ntcip_before import SETTINGS, Before
+from bridge.protocols.ntcip_multi import CHANGEABLE
 
 
-async def found(line: Line) -> str:
-    """Tell, in words to be kept, how a sign is set for silence; nothing when it does not say."""
-    try:
-        values = await line.get(*_WHERE)
-    except AdapterError:
-        return ""
-    if any(isinstance(value, bytes) and len(value) > LONGEST for value in values):
-        return ""  # no name of a message
-    return json.dumps([value.hex() if isinstance(value, bytes) else value for value in values])
-
-
-async def prepare(line: Line, before: MessageName, comm_loss: int) -> None:
+async def prepare(line: Line, now: Sequence[Value | None], before: Before, comm_loss: int) -> None:
     """Have a sign clear itself when we are gone, or it was. One that cannot still has the message's own end."""
-    for name, value in _ours(before, comm_loss).items():
-        with suppress(Refused, NoAnswer):
-            await line.set({name: value})
+    await _set(line, now, before.ours(comm_loss))
 
 
-async def restore(line: Line, kept: str, before: MessageName, comm_loss: int) -> None:
-    """Set a sign as it was ``found``, but for what somebody else has set meanwhile."""
-    if not kept:
+async def restore(line: Line, before: Before, comm_loss: int) -> None:
+    """Set a sign as it was before, but for what somebody else has set meanwhile."""
+    if not before.settings:
         return
     with suppress(AdapterError):
-        now, ours = await line.get(*_WHERE), _ours(before, comm_loss)
-        for name, value, was in zip(_WHERE, now, json.loads(kept), strict=True):
-            if was is not None and value == ours[name]:
-                with suppress(Refused, NoAnswer):
-                    await line.set({name: bytes.fromhex(was) if isinstance(was, str) else was})
+        now = await line.get(*SETTINGS)
+        await _set(line, now, dict(zip(SETTINGS, before.theirs(now, comm_loss), strict=True)))
 
 
-def _ours(before: MessageName, comm_loss: int) -> Mapping[str, Value]:
-    return {
-        names.END_DURATION_MESSAGE: before.octets,
-        names.COMM_LOSS_MESSAGE: before.octets,
-        names.SHORT_LOSS_MESSAGE: DARK.octets,  # it would come back although it has ended meanwhile
-        names.LONG_LOSS_MESSAGE: DARK.octets,
-        names.COMM_LOSS_TIME: comm_loss,
-    }
+async def forget(line: Line, slots: Iterable[int]) -> None:
+    """Empty messages of ours: what is not shown any more need not stay in a sign's memory either (R15)."""
+    for slot in slots:
+        with suppress(Refused, NoAnswer):
+            await line.set({names.column(names.STATUS, CHANGEABLE, slot): names.UNUSED})
+
+
+async def _set(line: Line, now: Sequence[Value | None], wanted: Mapping[str, Value | None]) -> None:
+    """Set what differs and is known on both sides, one by one; a sign that falls silent has more to be asked."""
+    for (name, value), is_now in zip(wanted.items(), now, strict=True):
+        if value is None or is_now is None or value == is_now:
+            continue
+        try:
+            await line.set({name: value})
+        except Refused:
+            continue
+        except NoAnswer:
+            return

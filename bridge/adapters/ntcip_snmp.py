@@ -22,12 +22,13 @@ from pysnmp.hlapi.v3arch.asyncio import (
     ObjectIdentity,
     ObjectType,
     SnmpEngine,
+    Udp6TransportTarget,
     UdpTransportTarget,
     UsmUserData,
     get_cmd,
     set_cmd,
 )
-from pysnmp.proto.errind import NotInTimeWindow, RequestTimedOut, UnknownEngineID
+from pysnmp.proto import errind
 from pysnmp.proto.rfc1902 import Integer32, OctetString
 from pysnmp.proto.rfc1905 import EndOfMibView, NoSuchInstance, NoSuchObject
 
@@ -35,16 +36,24 @@ from bridge.core.errors import InvalidInput, PermanentError, TransientError
 
 Value = int | bytes
 READ_ONLY = frozenset({"noSuchName", "readOnly", "noAccess", "notWritable", "authorizationError"})
+_ALL_OR_NOTHING = frozenset({"noSuchName", "tooBig"})  # of SNMPv1, one for all; and for short datagrams: ask in halves
 _AUTH = {"MD5": USM_AUTH_HMAC96_MD5, "SHA": USM_AUTH_HMAC96_SHA, "SHA256": USM_AUTH_HMAC192_SHA256}
 _PRIV = {"DES": USM_PRIV_CBC56_DES, "AES": USM_PRIV_CFB128_AES}
 _MISSING = (NoSuchObject, NoSuchInstance, EndOfMibView)
-_SILENT = (RequestTimedOut, NotInTimeWindow, UnknownEngineID)  # the last two: it was switched off, or is another one
+# The last two: it was switched off, or is another one.
+_SILENT = (errind.RequestTimedOut, errind.NotInTimeWindow, errind.UnknownEngineID)
+_LOGIN = {
+    "the sign does not know this user (SNMPv3)": (errind.UnknownUserName, errind.UnknownSecurityName),
+    "the sign refuses the first password (SNMPv3: is it SHA?)": (errind.WrongDigest, errind.AuthenticationFailure),
+    "the second password does not open the sign (SNMPv3: is it AES?)": (errind.DecryptionError, errind.EncryptionError),
+    "the sign wants more passwords of this user, or fewer (SNMPv3)": (errind.UnsupportedSecurityLevel,),
+}
 RENEWED = 30.0  # seconds between two new engines, which cost some 70 ms each
 LEFT = 120.0  # seconds until an engine that was left is closed: longer than any step
 _SHORTEST_KEY = 8  # RFC 3414, 11.2
 
 # What a sign's secret may be; it is never repeated in an error.
-SECRET = "a community, or v3:USER, v3:USER:SHA:PASSWORD, v3:USER:SHA:PASSWORD:AES:PASSWORD"  # noqa: S105 - the form
+SECRET = "a community, or v1:COMMUNITY, v3:USER, v3:USER:SHA:PASSWORD, v3:USER:SHA:PASSWORD:AES:PASSWORD"  # noqa: S105 - the form
 
 
 class Refused(Exception):
@@ -69,6 +78,10 @@ class Patience:
 
 def credentials(secret: str | None) -> CommunityData | UsmUserData:
     """Read a target's secret; raise ``InvalidInput`` that does not repeat it."""
+    if secret is not None and secret.startswith("v1:"):
+        if len(secret) == len("v1:"):
+            raise InvalidInput(f"secret: is not allowed; allowed: {SECRET}")
+        return CommunityData(secret.removeprefix("v1:"), mpModel=0)  # noqa: S508 - older signs speak nothing else
     if secret is None or not secret.startswith("v3:"):
         return CommunityData(secret or "public", mpModel=1)  # noqa: S508 - what most signs in the street speak
     user, *rest = secret.removeprefix("v3:").split(":")
@@ -135,7 +148,7 @@ class Line:
         self._place = (host, port)
         self._patience = patience
         self._who = credentials(secret)
-        self._way: UdpTransportTarget | None = None
+        self._way: UdpTransportTarget | Udp6TransportTarget | None = None
 
     async def get(self, *names: str) -> list[Value | None]:
         """Read values; ``None`` where the sign has no such thing. Nothing happens by it: an error is one of two."""
@@ -146,7 +159,13 @@ class Line:
                 "no answer from the sign (is it on, is the address right, and the community?)"
             ) from error
         except Refused as error:
-            raise PermanentError(f"the sign refuses to be read: {error.status}") from error
+            if error.status in _ALL_OR_NOTHING and len(names) > 1:
+                half = len(names) // 2
+                return [*await self.get(*names[:half]), *await self.get(*names[half:])]
+            if error.status == "noSuchName":
+                return [None]
+            kind = PermanentError if error.status in READ_ONLY else TransientError
+            raise kind(f"the sign refuses to be read: {error.status}") from error
         if [str(name) for name, _ in rows] != list(names):
             raise TransientError("the sign answers something else than it was asked")
         return [_plain(value) for _, value in rows]
@@ -163,11 +182,12 @@ class Line:
     async def _ask(self, command: Any, pairs: Sequence[ObjectType]) -> Any:
         if self._way is None:
             try:
-                self._way = await UdpTransportTarget.create(
+                kind = Udp6TransportTarget if ":" in self._place[0] else UdpTransportTarget
+                self._way = await kind.create(
                     self._place, timeout=self._patience.seconds, retries=self._patience.repeats
                 )
             except PySnmpError as error:  # it wraps what the resolver says
-                raise NoAnswer("the address cannot be found") from error
+                raise TransientError("the address of the sign cannot be found") from error
         failed, status, _, rows = await command(
             self._engine, self._who, self._way, ContextData(), *pairs, lookupMib=False
         )
@@ -176,7 +196,8 @@ class Line:
                 self._engines.doubt(self._engine)
             raise NoAnswer(str(failed))
         if failed:
-            raise PermanentError(f"SNMP: {failed}")
+            known = (why for why, kinds in _LOGIN.items() if isinstance(failed, kinds))
+            raise PermanentError(next(known, f"SNMP: {failed}"))
         if status:
             raise Refused(status.prettyPrint() if hasattr(status, "prettyPrint") else str(status))
         return rows

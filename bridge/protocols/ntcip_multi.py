@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-CHANGEABLE, CURRENT_BUFFER, BLANK = 3, 5, 7  # memory types (NTCIP 1203, 5.6.8.1)
+CHANGEABLE, CURRENT_BUFFER, SCHEDULE, BLANK = 3, 5, 6, 7  # memory types (NTCIP 1203, 5.6.8.1)
 FOREVER = 65_535  # minutes
+LONGEST_PAGE = 25.5  # seconds that a page can stay: a page time is one octet of tenths
 _NO_MEMORY = 0  # some firmware names a dark sign so
 _POLYNOMIAL = 0x8408  # CRC-16/X-25, reflected
 _CODE = struct.Struct(">HBBHHI")  # duration, priority, memory type, number, CRC, source address
@@ -87,9 +88,14 @@ def compose(pages: Sequence[Sequence[str]], seconds: Sequence[float]) -> bytes:
     """Write pages of lines as MULTI, in ISO 8859-1; each page of several stays so many seconds."""
     written = []
     for page, stays in zip(pages, seconds, strict=True):
-        time = f"[pt{min(255, math.ceil(stays * 10))}o0]" if len(pages) > 1 else ""
+        time = f"[pt{math.ceil(min(stays, LONGEST_PAGE) * 10)}o0]" if len(pages) > 1 else ""
         written.append(time + "[nl]".join(map(escape, page)))
     return "[np]".join(written).encode("latin-1")
+
+
+def plain(text: str) -> str:
+    """Give what of a text can be read, on one line: no control character is let loose on whoever is told of it."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
 _TOKEN = re.compile(r"\[\[|\]\]|\[([a-zA-Z]*[^\[\]]*)\]|[^\[\]]+|[\[\]]")
@@ -106,4 +112,4 @@ def visible(multi: bytes) -> str:
             parts.append(token)
         elif re.match(r"n[lp]", tag, re.IGNORECASE):
             parts.append(" ")
-    return " ".join("".join(parts).split())
+    return plain("".join(parts))

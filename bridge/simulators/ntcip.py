@@ -10,7 +10,7 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Self
 
-from pysnmp.carrier.asyncio.dgram import udp
+from pysnmp.carrier.asyncio.dgram import udp, udp6
 from pysnmp.entity import config
 from pysnmp.entity.engine import SnmpEngine
 from pysnmp.entity.rfc3413.cmdrsp import CommandResponderBase
@@ -30,11 +30,14 @@ from rich.text import Text
 
 from bridge.protocols import ntcip_names as names
 from bridge.simulators.fault import SLOW, Fault
-from bridge.simulators.ntcip_sign import Refusal, SignState, Silence, Value
+from bridge.simulators.ntcip_memory import Refusal, Silence, Value
+from bridge.simulators.ntcip_sign import SignState
 
 USER, AUTH_PASSWORD, PRIV_PASSWORD = "burgernet", "geheim-genoeg", "nog-geheimer"  # of SNMPv3: SHA and AES
 _DECISIVE = frozenset({names.ACTIVATE, names.TIME_REMAINING})  # what a mute sign does and does not answer
+SHORT = 4  # values in a datagram of a sign that takes only short ones
 _ERRORS = {
+    "tooBig": 1,
     "noSuchName": 2,
     "badValue": 3,
     "readOnly": 4,
@@ -93,8 +96,11 @@ class NtcipSimulator:
     async def start(self) -> None:
         """Listen, at the same port as before."""
         engine = SnmpEngine()
-        transport = udp.UdpTransport(loop=asyncio.get_running_loop()).open_server_mode((self._host, self._port))
-        config.add_transport(engine, udp.DOMAIN_NAME, transport)
+        way, domain = (
+            (udp6.Udp6Transport, udp6.DOMAIN_NAME) if ":" in self._host else (udp.UdpTransport, udp.DOMAIN_NAME)
+        )
+        transport = way(loop=asyncio.get_running_loop()).open_server_mode((self._host, self._port))
+        config.add_transport(engine, domain, transport)
         config.add_v1_system(engine, "bridge", self._community)
         sha, aes = config.USM_AUTH_HMAC96_SHA, config.USM_PRIV_CFB128_AES
         config.add_v3_user(engine, USER, sha, AUTH_PASSWORD, aes, PRIV_PASSWORD)
@@ -174,6 +180,8 @@ class _Responder(CommandResponderBase):  # type: ignore[misc]
 
     def _answer(self, pdu: Any, pairs: Any) -> tuple[int, Any]:
         sign = self._simulator.sign
+        if "short datagrams" in sign.quirks and len(pairs) > SHORT:
+            return _ERRORS["tooBig"], pairs
         if _is_set(pdu):
             values: Mapping[str, Value] = {str(name): _plain(value) for name, value in pairs}
             try:

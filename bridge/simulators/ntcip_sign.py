@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from math import ceil
 
 from bridge.protocols import ntcip_names as names
 from bridge.protocols.ntcip_multi import (
@@ -14,21 +14,33 @@ from bridge.protocols.ntcip_multi import (
     CURRENT_BUFFER,
     DARK,
     FOREVER,
+    SCHEDULE,
     MessageName,
     checksum,
     read_activation,
     visible,
 )
 from bridge.simulators.fault import Fault
+from bridge.simulators.ntcip_memory import (
+    NOTHING,
+    Done,
+    Message,
+    Refusal,
+    Silence,
+    Value,
+    changed,
+    columns,
+    octets,
+    whole,
+)
+from bridge.simulators.ntcip_multi_check import NOTHING_WRONG, SPACING, Face, fault_of
 
-Value = int | bytes
 MESSAGES = 10  # places in its changeable memory; the last belongs to the road authority
 OTHERS = MESSAGES
-HEIGHT, SPACING, LEADING = 7, 1, 2  # pixels: of a line, between two characters, between two lines
+HEIGHT, LEADING = 7, 2  # pixels: of a line, between two lines
+CENTRALLY, POWER_RECOVERY, RESET, COMM_LOSS, END_DURATION = 8, 10, 11, 12, 14  # who shows what stands there
 LOCAL, CENTRAL = 2, 4
 _NARROW, _WIDE = "!'(),.:;Iijl|`[]", "MWmw@%&"
-_TAG = re.compile(rb"\[\[|\]\]|\[([^\[\]]*)\]|[\[\]]")
-_KNOWN_TAG = re.compile(rb"(nl|np|pt[0-9]{1,3}(o[0-9]{1,3})?|[jJ][lp][1-5]|fo1?)", re.IGNORECASE)
 _SUPPORTED = (1 << 3) | (1 << 6) | (1 << 7) | (1 << 10) | (1 << 11) | (1 << 12)
 
 # What single signs of the field do otherwise than the standard says.
@@ -39,41 +51,21 @@ QUIRKS = frozenset(
         "badValue while validating",
         "hangs on communication loss time",
         "noSuchName when read-only",
+        "has no dark message",  # the first edition had none
+        "has no beacons",
+        "keeps no owner",
+        "refuses a longer time",
+        "short datagrams",
     }
 )
 
 
-class Refusal(Exception):
-    """A SET that is refused: the name of the SNMP error."""
-
-    def __init__(self, status: str) -> None:
-        super().__init__(status)
-        self.status = status
-
-
-class Silence(Exception):
-    """No answer is given."""
-
-
-@dataclass(frozen=True)
-class Message:
-    """One message in a sign's memory."""
-
-    multi: bytes = b""
-    owner: bytes = b""
-    crc: int = 0
-    beacon: int = 0
-    pixel_service: int = 0
-    priority: int = 0
-    status: int = 1
-
-
-NOTHING = Message()
-
-
 @dataclass
 class SignState:
-    """One sign: ``width`` × ``height`` pixels with a font of its own, or characters of a fixed size (``cell``)."""
+    """One sign: ``width`` × ``height`` pixels with a font of its own, or characters of a fixed size (``cell``).
+
+    A ``cell`` without a width makes a sign of lines, in which each character has its own.
+    """
 
     clock: Callable[[], float]  # seconds, monotonic
     width: int = 128
@@ -82,15 +74,21 @@ class SignState:
     pages: int = 6
     octets: int = 1_500
     font_version: int = 0x4D2A  # a checksum; nought: it does not tell
+    wider: int = 0  # pixels that each character is wider than in its first font
     quirks: Collection[str] = ()
     faults: set[Fault] = field(default_factory=set)
-    activation_error: int = 2  # what every activation meets; 2: none
+    activation_error: int = 0  # with what every activation is refused; nought: it is not
     syntax_error: int = 2  # what every text has, at octet 7
     alters: bool = False  # it stores another text than it was given
     memory: dict[int, Message] = field(default_factory=dict)
     shown: MessageName = DARK
     buffer: Message = NOTHING
     ends: float = float("inf")
+    why: int = CENTRALLY  # dmsMsgSourceMode
+    calendar: MessageName = DARK  # what its own calendar would show now
+    checks_for: float = 0.0  # seconds that it takes to check a text
+    checked: dict[int, float] = field(default_factory=dict)  # when it has checked which message
+    heard: float = 0.0  # when it was last spoken to
     registers: dict[str, Value] = field(default_factory=dict)
     told: tuple[MessageName, bytes] | None = None  # what a liar says that it shows
     history: list[str] = field(default_factory=list)
@@ -98,8 +96,9 @@ class SignState:
     def __post_init__(self) -> None:
         """Start as a sign does that has just been mounted."""
         unset = {names.VALIDATE_ERROR: 2, names.ACTIVATE_ERROR: 2, names.SYNTAX_ERROR: 2, names.SYNTAX_POSITION: 0}
-        lost = (names.SHORT_LOSS_MESSAGE, names.LONG_LOSS_MESSAGE, names.COMM_LOSS_MESSAGE, names.END_DURATION_MESSAGE)
-        self.registers = {**unset, **dict.fromkeys(lost, DARK.octets), names.COMM_LOSS_TIME: 0}
+        dark = dict.fromkeys(_SETTABLE - {names.COMM_LOSS_TIME}, DARK.octets)
+        self.registers = {**unset, names.OTHER_ERROR: b"", **dark, names.COMM_LOSS_TIME: 0}
+        self.heard = self.clock()
         self.registers[f"{names.FONT_VERSION}.1"] = self.font_version
 
     @property
@@ -111,6 +110,7 @@ class SignState:
     def get(self, name: str) -> Value | None:
         """Answer one question; ``None``: there is no such thing."""
         self._let_time_pass()
+        self.heard = self.clock()
         if (value := self._fixed(name)) is not None:
             return value
         if name.startswith(f"{names.MESSAGE}."):
@@ -120,6 +120,7 @@ class SignState:
     def set(self, values: Mapping[str, Value]) -> None:
         """Do all that is asked, or raise ``Refusal`` and do nothing."""
         self._let_time_pass()
+        self.heard = self.clock()
         if Fault.REJECTS in self.faults:
             raise Refusal("noSuchName" if "noSuchName when read-only" in self.quirks else "notWritable")
         before = dict(self.memory), dict(self.registers)
@@ -146,7 +147,16 @@ class SignState:
 
     def reboot(self) -> None:
         """Lose power for a moment: what was set for that is shown then."""
-        self._show(MessageName.read(_octets(self.registers[names.SHORT_LOSS_MESSAGE])), FOREVER)
+        self._show_by_itself(names.SHORT_LOSS_MESSAGE, POWER_RECOVERY)
+
+    def reset(self) -> None:
+        """Begin anew without a loss of power."""
+        self._show_by_itself(names.RESET_MESSAGE, RESET)
+
+    def follow(self, text: str) -> None:
+        """Let its own calendar show something."""
+        self.overwrite(text)
+        self.calendar, self.why = self.shown, names.SCHEDULER
 
     def overwrite(self, text: str) -> None:
         """Let the road authority show something of its own."""
@@ -155,35 +165,41 @@ class SignState:
         self._show(MessageName(CHANGEABLE, OTHERS, checksum(multi)), FOREVER)
 
     def _let_time_pass(self) -> None:
+        patience = whole(self.registers[names.COMM_LOSS_TIME]) * 60
         if self.clock() >= self.ends:
-            self._show(MessageName.read(_octets(self.registers[names.END_DURATION_MESSAGE])), FOREVER)
+            self._show_by_itself(names.END_DURATION_MESSAGE, END_DURATION)
+        elif 0 < patience < self.clock() - self.heard and self.why != COMM_LOSS:
+            self._show_by_itself(names.COMM_LOSS_MESSAGE, COMM_LOSS)
+
+    def _show_by_itself(self, register: str, why: int) -> None:
+        name = MessageName.read(octets(self.registers[register]))
+        if name.memory != CURRENT_BUFFER:  # else what stands there goes on, for as long as it had
+            self._show(name, FOREVER)
+        self.why = why
 
     def _show(self, name: MessageName, minutes: int) -> None:
         """Show a message, if it is still what its name says; else nothing."""
+        self.why = names.SCHEDULER if name.memory == SCHEDULE else CENTRALLY
+        name = self.calendar if name.memory == SCHEDULE else name
         found = self.memory.get(name.number, NOTHING) if name.memory == CHANGEABLE else NOTHING
         good = found.status == names.VALID and found.crc == name.crc
-        self.shown, self.buffer = (name, found) if good else (DARK, NOTHING)
+        blank = name if name.memory == BLANK else DARK
+        self.shown, self.buffer = (name, found) if good else (blank, replace(NOTHING, priority=blank.number))
         self.ends = float("inf") if minutes == FOREVER else self.clock() + minutes * 60
         self.history.append(visible(self.buffer.multi))
 
     def _fixed(self, name: str) -> Value | None:
+        if attribute := _ATTRIBUTES.get(name):
+            return int(getattr(self, attribute))
         match name:
-            case names.SIGN_WIDTH:
-                return self.width
-            case names.SIGN_HEIGHT:
-                return self.height
             case names.CHARACTER_WIDTH | names.CHARACTER_HEIGHT:
-                return 0 if self.cell is None else self.cell[name == names.CHARACTER_HEIGHT]
-            case names.MAX_PAGES:
-                return self.pages
-            case names.MAX_LENGTH:
-                return self.octets
+                return (self.cell or (0, 0))[name == names.CHARACTER_HEIGHT]
             case names.CONTROL_MODE:
                 return LOCAL if Fault.LOCAL in self.faults else CENTRAL
             case names.SOURCE:
                 return self._seen()[0].octets
             case names.TIME_REMAINING:
-                return FOREVER if self.ends == float("inf") else max(0, round((self.ends - self.clock()) / 60))
+                return FOREVER if self.ends == float("inf") else max(0, ceil((self.ends - self.clock()) / 60))
         if name.startswith(f"{names.GLYPH_WIDTH}.1."):
             return self._glyph(int(name.rpartition(".")[2])) or None
         return _FONT.get(name)
@@ -204,22 +220,30 @@ class SignState:
             found = replace(self.buffer, status=names.VALID)
         elif memory == CHANGEABLE and 1 <= number <= MESSAGES:
             found = self.memory.get(number, NOTHING)
+            if self.clock() < self.checked.get(number, 0):
+                found = replace(found, status=names.VALIDATING)
+        elif (memory, number) == (SCHEDULE, 1):
+            found = self.memory.get(self.calendar.number, NOTHING) if self.calendar != DARK else NOTHING
         else:
             return None
-        return _columns(found).get(column)
+        if column in _BEACONS and "has no beacons" in self.quirks:
+            return None
+        return columns(found).get(column)
 
     def _glyph(self, code: int) -> int:
         """Give the width of a character, nought where the font has none."""
         char = chr(code)
         if not (0x20 <= code < 0x7F or 0xC0 <= code < 0x100) or char in "×÷":
             return 0
-        return 3 if char in _NARROW or char == " " else 7 if char in _WIDE else 5
+        return self.wider + (3 if char in _NARROW or char == " " else 7 if char in _WIDE else 5)
 
     def _set(self, name: str, value: Value) -> None:
         if name == names.ACTIVATE:
-            self._activate(_octets(value))
+            self._activate(octets(value))
+        elif name == names.TIME_REMAINING and "refuses a longer time" in self.quirks:
+            raise Refusal("genErr")
         elif name == names.TIME_REMAINING:
-            self.ends = float("inf") if value == FOREVER else self.clock() + _whole(value) * 60
+            self.ends = float("inf") if value == FOREVER else self.clock() + whole(value) * 60
         elif name == names.COMM_LOSS_TIME and value and "hangs on communication loss time" in self.quirks:
             self.faults.add(Fault.UNREACHABLE)
             raise Silence
@@ -236,13 +260,19 @@ class SignState:
             raise Refusal("notWritable")
         found = self.memory.get(number, NOTHING)
         if column == names.STATUS:
-            self._set_status(number, found, _whole(value))
+            self._set_status(number, found, whole(value))
         elif found.status != names.MODIFYING:
             raise Refusal("genErr")
-        else:
-            self.memory[number] = _changed(found, column, value)
+        elif column in _BEACONS and "has no beacons" in self.quirks:
+            raise Refusal("noSuchName")
+        elif column != names.OWNER or "keeps no owner" not in self.quirks:
+            self.memory[number] = changed(found, column, value)
 
     def _set_status(self, number: int, found: Message, order: int) -> None:
+        if self.clock() < self.checked.get(number, 0):
+            raise Refusal("badValue")
+        if order == names.VALIDATE and self.checks_for:
+            self.checked[number] = self.clock() + self.checks_for
         self.memory[number] = self._ordered(found, order)
         if order == names.MODIFY and "genErr on modify" in self.quirks:
             raise Done("genErr")
@@ -268,32 +298,11 @@ class SignState:
                 raise Refusal("badValue")
 
     def _fault_of(self, multi: bytes) -> tuple[int, int]:
-        """Find what is wrong with a text, as dmsMultiSyntaxError and its position say it; 2: nothing."""
-        if self.syntax_error != 2:
+        if self.syntax_error != NOTHING_WRONG:
             return self.syntax_error, 7
-        position, used, lines, pages = 0, 0, 1, 1
-        while position < len(multi):
-            match = _TAG.match(multi, position)
-            if match is None or match[0] in (b"[[", b"]]"):
-                wide = self.cell[0] if self.cell else self._glyph(multi[position])
-                if not wide or multi[position] < 32:
-                    return 7, position
-                used += wide + (0 if self.cell or not used else SPACING)
-                position += 2 if match else 1
-                if used > self.width:
-                    return 5, position
-                continue
-            if match[1] is None or not _KNOWN_TAG.fullmatch(match[1]):
-                return 3, position
-            tag = match[1].lower()
-            if tag in (b"nl", b"np"):
-                used, lines, pages = 0, lines + 1 if tag == b"nl" else 1, pages + (tag == b"np")
-            if lines > self._rows:
-                return 5, position
-            if pages > self.pages:
-                return 12, position
-            position = match.end()
-        return 2, 0
+        cell = self.cell[0] if self.cell else 0
+        wide = (lambda code: cell if self._glyph(code) else 0) if cell else self._glyph
+        return fault_of(multi, Face(self.width, self._rows, self.pages, wide, 0 if cell else SPACING))
 
     @property
     def _rows(self) -> int:
@@ -306,70 +315,29 @@ class SignState:
             raise Refusal("wrongLength") from None
         fault = self._refusal_of(name, priority)
         self.registers[names.ACTIVATE_ERROR] = fault
-        if fault != 2:
+        if fault != NOTHING_WRONG or self.activation_error:
             raise Refusal("genErr")
         self._show(name, minutes)
         self.told = self.shown, self.buffer.multi
 
     def _refusal_of(self, name: MessageName, priority: int) -> int:
         """Give dmsActivateMsgError; 2: none."""
-        if self.activation_error != 2:
+        if self.activation_error:
             return self.activation_error
         if Fault.LOCAL in self.faults:
             return 9
         if Fault.REFUSES in self.faults or priority < self.buffer.priority:
             return 3
-        if name.memory == BLANK:
-            return 2
+        if name.memory == BLANK and "has no dark message" not in self.quirks:
+            return 2 if name.crc == 0 else 7
+        if name.memory == SCHEDULE:
+            return 2 if name.crc == self.calendar.crc else 7
         if name.memory != CHANGEABLE:
             return 5
         found = self.memory.get(name.number, NOTHING)
-        if found.status != names.VALID:
+        if found.status != names.VALID or self.clock() < self.checked.get(name.number, 0):
             return 4
         return 2 if found.crc == name.crc else 7
-
-
-class Done(Refusal):
-    """The sign did as it was told, and says that it did not."""
-
-
-def _changed(found: Message, column: int, value: Value) -> Message:
-    match column:
-        case names.MULTI:
-            return replace(found, multi=_octets(value))
-        case names.OWNER:
-            return replace(found, owner=_octets(value))
-        case names.BEACON:
-            return replace(found, beacon=_whole(value))
-        case names.PIXEL_SERVICE:
-            return replace(found, pixel_service=_whole(value))
-        case names.PRIORITY:
-            return replace(found, priority=_whole(value))
-    raise Refusal("notWritable")
-
-
-def _columns(found: Message) -> dict[int, Value]:
-    return {
-        names.MULTI: found.multi,
-        names.OWNER: found.owner,
-        names.CRC: found.crc,
-        names.BEACON: found.beacon,
-        names.PIXEL_SERVICE: found.pixel_service,
-        names.PRIORITY: found.priority,
-        names.STATUS: found.status,
-    }
-
-
-def _octets(value: Value) -> bytes:
-    if not isinstance(value, bytes):
-        raise Refusal("wrongType")
-    return value
-
-
-def _whole(value: Value) -> int:
-    if not isinstance(value, int):
-        raise Refusal("wrongType")
-    return value
 
 
 _FONT: Mapping[str, Value] = {
@@ -381,17 +349,25 @@ _FONT: Mapping[str, Value] = {
     f"{names.FONT_LINE_SPACING}.1": LEADING,
     f"{names.FONT_NAME}.1": b"5 x 7",
     names.SUPPORTED_TAGS: struct.pack("<I", _SUPPORTED),
-    names.SOURCE_MODE: 8,
+    names.MAX_CHANGEABLE: MESSAGES,
+}
+_ATTRIBUTES = {
+    names.SIGN_WIDTH: "width",
+    names.SIGN_HEIGHT: "height",
+    names.MAX_PAGES: "pages",
+    names.MAX_LENGTH: "octets",
+    names.SOURCE_MODE: "why",
 }
 _FIXED = (
     *(names.SIGN_WIDTH, names.SIGN_HEIGHT, names.CHARACTER_WIDTH, names.CHARACTER_HEIGHT, names.MAX_PAGES),
-    *(names.MAX_LENGTH, names.CONTROL_MODE, names.SOURCE, names.TIME_REMAINING),
+    *(names.MAX_LENGTH, names.CONTROL_MODE, names.SOURCE, names.SOURCE_MODE, names.TIME_REMAINING),
     *_FONT,
 )
+_BEACONS = (names.BEACON, names.PIXEL_SERVICE)
 _SPEAKING = (names.VALIDATE_ERROR, names.ACTIVATE_ERROR, names.SYNTAX_ERROR, names.SYNTAX_POSITION)
 _SETTABLE = frozenset(
     {
         *(names.SHORT_LOSS_MESSAGE, names.LONG_LOSS_MESSAGE, names.COMM_LOSS_MESSAGE),
-        *(names.COMM_LOSS_TIME, names.END_DURATION_MESSAGE),
+        *(names.COMM_LOSS_TIME, names.END_DURATION_MESSAGE, names.RESET_MESSAGE),
     }
 )

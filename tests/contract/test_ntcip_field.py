@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import re
 from dataclasses import replace
+from itertools import count
 
-import aiohttp
 import pytest
 
 from bridge.adapters import ntcip_snmp
 from bridge.adapters.ntcip_sign import NtcipSign
-from bridge.adapters.registry import Resources
 from bridge.core.errors import TransientError
+from bridge.core.layout import READING
 from bridge.protocols import ntcip_names as names
-from bridge.protocols.ntcip_multi import DARK
 from bridge.simulators.ntcip import AUTH_PASSWORD, PRIV_PASSWORD, USER, NtcipSimulator
 from bridge.simulators.ntcip_sign import SignState
 from bridge.testing import CORRECTION, OPENING, stored
-from tests.contract.test_ntcip import QUICK, Nowhere, content, posting_on, target
-
-ITS_OWN = bytes.fromhex("0300090000")  # a message of the road authority
-
-
-@pytest.fixture
-async def simulator() -> AsyncIterator[NtcipSimulator]:
-    """Give a dark sign."""
-    async with NtcipSimulator(sign=SignState(lambda: 0.0, width=400, height=160, pages=9)) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-async def adapter() -> AsyncIterator[NtcipSign]:
-    """Give the adapter, open."""
-    async with aiohttp.ClientSession() as http, NtcipSign(QUICK, Resources(http, Nowhere())) as adapter:
-        yield adapter
+from tests.contract.ntcip_bench import (
+    adapter_fixture,  # noqa: F401
+    content,
+    posting_on,
+    simulator_fixture,  # noqa: F401
+    target,
+)
 
 
 async def test_a_sign_that_was_replaced_is_spoken_to(
@@ -76,35 +65,50 @@ async def test_signs_of_one_make_are_asked_for_their_characters_once(
     assert counts[0] == counts[2] == counts[3] == counts[4] > 100
 
 
-async def test_a_sign_is_left_as_it_was_found(adapter: NtcipSign, simulator: NtcipSimulator) -> None:
-    """What was set for silence and for a loss of power is set again when our last message goes."""
-    registers = simulator.sign.registers
-    registers |= {names.SHORT_LOSS_MESSAGE: ITS_OWN, names.COMM_LOSS_TIME: 60}
-    found = dict(registers)
-    receipt = stored(await adapter.publish(posting_on(simulator), content()))
-    assert registers[names.SHORT_LOSS_MESSAGE] == DARK.octets
-    assert registers[names.COMM_LOSS_TIME] == 15
+async def test_a_sign_that_is_another_one_now_is_asked_what_it_is(
+    adapter: NtcipSign, simulator: NtcipSimulator
+) -> None:
+    """A smaller sign at the same address, or another font in it: the next text is laid out anew, at once."""
+    posting, sign = posting_on(simulator), simulator.sign
+    receipt = stored(await adapter.publish(posting, content()))
+    sign.width = 120
     receipt = stored(await adapter.update(receipt, content(CORRECTION)))
-    await adapter.retract(receipt)
-    assert simulator.shown() == []
-    assert registers == found
-
-
-async def test_what_others_set_meanwhile_stays(adapter: NtcipSign, simulator: NtcipSimulator) -> None:
-    """A road authority that changes a setting while our message stands keeps it."""
-    registers = simulator.sign.registers
-    registers[names.COMM_LOSS_TIME] = 60
-    receipt = stored(await adapter.publish(posting_on(simulator), content()))
-    registers |= {names.COMM_LOSS_TIME: 30, names.LONG_LOSS_MESSAGE: ITS_OWN}
-    await adapter.retract(receipt)
-    assert registers[names.COMM_LOSS_TIME] == 30
-    assert registers[names.LONG_LOSS_MESSAGE] == ITS_OWN
-
-
-async def test_a_receipt_without_what_was_found_changes_nothing(adapter: NtcipSign, simulator: NtcipSimulator) -> None:
-    """Where nobody remembers how the sign was set, its message goes and its settings stay."""
-    receipt = stored(await adapter.publish(posting_on(simulator), content()))
+    assert simulator.shown() == [CORRECTION]
+    assert sign.buffer.multi.count(b"[nl]") == 3
+    sign.registers[f"{names.FONT_VERSION}.1"] = 8
+    sign.wider = 3
+    await adapter.update(receipt, content(OPENING))
     assert simulator.shown() == [OPENING]
-    await adapter.retract(replace(receipt, handle={"crc": receipt.handle["crc"]}))
-    assert simulator.shown() == []
-    assert simulator.sign.registers[names.COMM_LOSS_TIME] == 15
+    assert sign.buffer.multi.count(b"[nl]") == 6
+
+
+async def test_a_sign_that_changes_all_the_time_is_left_for_later(
+    adapter: NtcipSign, simulator: NtcipSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While somebody is loading a font into it, nothing is shown on a guess."""
+    sign, get, asked = simulator.sign, simulator.sign.get, count()
+    changing = f"{names.FONT_VERSION}.1"
+    monkeypatch.setattr(sign, "get", lambda name: next(asked) if name == changing else get(name))
+    with pytest.raises(TransientError, match="is being changed"):
+        await adapter.publish(posting_on(simulator), content())
+
+
+async def test_a_sign_of_lines_has_as_many_as_fit(adapter: NtcipSign, simulator: NtcipSimulator) -> None:
+    """A line matrix tells the height of a line but no width of a character: the font's own line spacing is not used."""
+    simulator.sign.cell, simulator.sign.width, simulator.sign.height = (0, 8), 60, 24
+    await adapter.publish(posting_on(simulator), content("iiiiiiiiiiiii mmmmmm mmmmmmm"))
+    assert simulator.sign.buffer.multi.split(b"[nl]") == [b"iiiiiiiiiiiii", b"mmmmmm", b"mmmmmmm"]
+
+
+async def test_no_page_is_shorter_than_it_takes_to_read(adapter: NtcipSign, simulator: NtcipSimulator) -> None:
+    """A page time is 25.5 seconds at most: where a full page takes longer, pages have fewer lines."""
+    simulator.sign.width, simulator.sign.height = 600, 60
+    text = "vermist jongen " * 56
+    await adapter.publish(posting_on(simulator), content(text))
+    pages = simulator.sign.buffer.multi.decode().split("[np]")
+    times = [re.match(r"\[pt([0-9]+)o0\]", page) for page in pages]
+    for page, time in zip(pages, times, strict=True):
+        letters = len(page.partition("]")[2].replace("[nl]", " "))
+        assert time is not None
+        assert letters / READING.characters_per_second <= int(time[1]) / 10 + 0.1
+    assert " ".join(simulator.shown()) == text.strip()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-import aiohttp
 import pytest
 from pyasn1.codec.ber import decoder, encoder
 from pysnmp.proto import api
@@ -17,15 +15,21 @@ from pysnmp.proto.rfc1902 import Integer32, ObjectName, OctetString
 
 from bridge.adapters.ntcip_board import MOST_FONTS
 from bridge.adapters.ntcip_sign import NtcipSign
-from bridge.adapters.registry import Resources
 from bridge.core.errors import PermanentError, TransientError
 from bridge.core.posting import Posting, Receipt
 from bridge.protocols import ntcip_names as names
-from bridge.protocols.ntcip_multi import CHANGEABLE
+from bridge.protocols.ntcip_before import Before
+from bridge.protocols.ntcip_before import sign as sign_with
 from bridge.simulators.ntcip import NtcipSimulator
-from bridge.simulators.ntcip_sign import SignState
 from bridge.testing import OPENING, stored
-from tests.contract.test_ntcip import QUICK, Nowhere, content, posting_on, target
+from tests.contract.ntcip_bench import (
+    adapter_fixture,  # noqa: F401
+    an_adapter,
+    content,
+    posting_on,
+    simulator_fixture,  # noqa: F401
+    target,
+)
 
 Rows = list[tuple[Any, Any]]
 V2C = api.PROTOCOL_MODULES[api.SNMP_VERSION_2C]
@@ -48,27 +52,6 @@ FONT: Mapping[str, Any] = {
     f"{names.FONT_VERSION}.1": 1,
     **{f"{names.GLYPH_WIDTH}.1.{code}": 5 for code in range(32, 127)},
 }
-
-
-@pytest.fixture
-async def simulator() -> AsyncIterator[NtcipSimulator]:
-    """Give a dark sign."""
-    async with NtcipSimulator(sign=SignState(lambda: 0.0, width=400, height=160, pages=9)) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    """Give what adapters are made with."""
-    async with aiohttp.ClientSession() as http:
-        yield http
-
-
-@pytest.fixture
-async def adapter(http: aiohttp.ClientSession) -> AsyncIterator[NtcipSign]:
-    """Give the adapter, open."""
-    async with NtcipSign(QUICK, Resources(http, Nowhere())) as adapter:
-        yield adapter
 
 
 class Liar(asyncio.DatagramProtocol):
@@ -171,45 +154,20 @@ async def test_our_own_message_is_never_put_back(adapter: NtcipSign, simulator: 
     """A sign that says that an alert of ours stood there before ours goes dark all the same."""
     posting, sign = posting_on(simulator), simulator.sign
     receipt = stored(await adapter.publish(posting, content()))
-    owner = f"Burgernet before {sign.shown.octets.hex()}".encode()
+    owner = sign_with(sign.shown.crc, Before(sign.shown))
     sign.memory[sign.shown.number] = replace(sign.memory[sign.shown.number], owner=owner)
     await adapter.retract(Receipt(posting, {"crc": receipt.handle["crc"]}))  # a crash lost what stood there
     assert simulator.shown() == []
     assert not (await adapter.observe(receipt)).present
 
 
-async def test_the_alert_of_another_bridge_is_not_put_back(
-    adapter: NtcipSign, simulator: NtcipSimulator, http: aiohttp.ClientSession
-) -> None:
+async def test_the_alert_of_another_bridge_is_not_put_back(adapter: NtcipSign, simulator: NtcipSimulator) -> None:
     """Two bridges, or one whose ``slot`` was changed: what stood there before both of them comes back, not an alert."""
     simulator.sign.overwrite("Omleiding")
-    async with NtcipSign(QUICK.model_copy(update={"slot": 5}), Resources(http, Nowhere())) as other:
+    async with an_adapter(slot=5) as other:
         first = stored(await other.publish(posting_on(simulator, "other"), content()))
         mine = stored(await adapter.publish(posting_on(simulator), content()))
         await other.retract(first)  # not its own any more: left alone
         assert simulator.shown() == [OPENING]
         await adapter.retract(mine)
     assert simulator.shown() == ["Omleiding"]
-
-
-async def test_a_sign_that_takes_its_time_to_check_is_waited_for(adapter: NtcipSign) -> None:
-    """A sign that checks a text for half a second, and answers at once that it does: it is lit."""
-    async with NtcipSimulator(sign=Slow(lambda: 0.0, width=400, height=160, pages=9)) as slow:
-        await adapter.publish(posting_on(slow), content())
-        assert slow.shown() == [OPENING]
-
-
-class Slow(SignState):
-    """A sign that is checking for half a second after it was told to."""
-
-    checked = 0.0
-
-    def _set_status(self, number: int, found: Any, order: int) -> None:
-        if order == names.VALIDATE:
-            self.checked = time.monotonic() + 0.5
-        super()._set_status(number, found, order)
-
-    def _column(self, name: str) -> Any:
-        checking = time.monotonic() < self.checked
-        is_status = name.startswith(f"{names.MESSAGE}.{names.STATUS}.{CHANGEABLE}.")
-        return names.VALIDATING if checking and is_status else super()._column(name)

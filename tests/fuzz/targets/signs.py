@@ -22,7 +22,7 @@ from bridge.core.errors import AdapterError
 from bridge.core.layout import DoesNotFit
 from bridge.core.posting import Observation, Posting, Receipt
 from bridge.core.target import Target
-from bridge.protocols import kv8, kv15, ntcip_multi
+from bridge.protocols import kv8, kv15, ntcip_before, ntcip_multi
 from bridge.simulators.alpha import Frames
 from bridge.simulators.kv15_body import Refused, read_dossier
 from bridge.web.displays import read_acknowledgement
@@ -78,7 +78,7 @@ def _shown(multi: str) -> list[str]:
 def multi(data: bytes) -> None:
     """MULTI that stands on a sign is read leniently; in MULTI that is written no text is ever a tag."""
     seen = ntcip_multi.visible(data)
-    promise("  " not in seen and "\n" not in seen, "what is seen is told in one line")
+    promise("  " not in seen and (not seen or seen.isprintable()), "what is seen is told in one line that can be read")
     text = data.decode("latin-1")
     lines = text.split("\n")
     half = len(lines) // 2
@@ -93,6 +93,7 @@ def multi(data: bytes) -> None:
     seeds=[
         ntcip_multi.DARK.octets,
         ntcip_multi.activation(ntcip_multi.MessageName(3, 1, 0xABCD), 15, 240),
+        b"Burgernet 0f94 before 03000aabcd until 29399999 set 0700010000 0700010000 - - 0500010000 65535.",
         b"v3:user:SHA:password1:AES:password2",
         b"v3:user:MD5:short",
         b"v3::::",
@@ -104,6 +105,10 @@ def snmp(data: bytes) -> None:
     """Names of messages and activation codes go there and back; a secret that is no login is never repeated."""
     with suppress(ValueError):
         promise(ntcip_multi.MessageName.read(data).octets == data, "a message's name goes there and back")
+    for kept in (ntcip_before.Before.read(data.decode("latin-1")), (ntcip_before.read_owner(data) or (0, None))[1]):
+        if kept is not None:
+            promise(ntcip_before.Before.read(str(kept)) == kept, "what a sign kept for us is kept on")
+            promise(0 <= kept.minutes(0) <= ntcip_multi.FOREVER, "a time that is left can be written")
     with suppress(ValueError):
         name, minutes, priority = ntcip_multi.read_activation(data)
         again = ntcip_multi.activation(name, minutes, priority)
