@@ -158,7 +158,9 @@ class Judge:
         if shown or self.world.fault_now or target in self.world.given_up:
             return
         wanted = "SELECT count(*) FROM postings WHERE id = ? AND desired = 'shown' AND NOT stale AND claim IS NULL"
-        settled = " AND abs(desired_at - ?) > 2"  # who is wanted again since the step was claimed comes back with the next
+        settled = (
+            " AND abs(desired_at - ?) > 2"  # who is wanted again since the step was claimed comes back with the next
+        )
         for one in self.world.showing(target):
             if self.database.raw.execute(wanted + settled, (one.posting.id, self.world.clock())).fetchone()[0]:
                 self.world.violate(f"I3: {target} is put out while it shows {one.posting.case}")
