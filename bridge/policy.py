@@ -216,7 +216,14 @@ def _own_place(target: Target, capabilities: Mapping[str, Capabilities]) -> tupl
     if target.adapter == "display":
         return ("secret", target.adapter, target.secret or "")
     holds_one = capabilities[target.adapter].holds_one
-    return ("address", target.adapter, target.address.lower()) if holds_one else None
+    return ("address", target.adapter, _same(target.address)) if holds_one else None
+
+
+def _same(address: str) -> str:
+    """Give an address as its like is written: names of hosts are of any case, what follows (an MQTT topic) is not."""
+    scheme, found, rest = address.partition("://")
+    host, slash, path = (rest if found else scheme).partition("/")
+    return f"{scheme.lower() if found else ''}{found}{host.lower()}{slash}{path}"
 
 
 def _where(written: Document, place: Place, line: str) -> str:
