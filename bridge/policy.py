@@ -187,6 +187,7 @@ def load_targets(
         raise InvalidInput(f"{path}: allowed: one list called targets")
     problems: list[str] = []
     found: dict[str, Target] = {}
+    places: dict[tuple[str, ...], str] = {}
     for number, entry in enumerate(listed.get("targets") or []):
         name = entry.get("id", number) if isinstance(entry, dict) else number
         place = ("targets", number)
@@ -195,6 +196,11 @@ def load_targets(
             if found.setdefault(target.id, target) is not target:
                 where = written.at((*place, "id"))
                 problems.append(f"{where}: target {name}: id: stands twice; every target has its own")
+            elif (mine := _own_place(target, capabilities)) and (
+                other := places.setdefault(mine, target.id)
+            ) != target.id:
+                where = written.at((*place, mine[0]))
+                problems.append(f"{where}: target {name}: {mine[0]}: is that of {other}; one board is one target")
         except ValidationError as error:
             problems += written.faults(error, Target, place, f"target {name}: ")
         except InvalidInput as error:
@@ -203,6 +209,21 @@ def load_targets(
     if problems:
         raise InvalidInput(*problems)
     return list(found.values())
+
+
+def _own_place(target: Target, capabilities: Mapping[str, Capabilities]) -> tuple[str, ...] | None:
+    """Give what no two targets may share: they would write over each other, or one would never be seen."""
+    if target.adapter == "display":
+        return ("secret", target.adapter, target.secret or "")
+    holds_one = capabilities[target.adapter].holds_one
+    return ("address", target.adapter, _same(target.address)) if holds_one else None
+
+
+def _same(address: str) -> str:
+    """Give an address as its like is written: names of hosts are of any case, what follows (an MQTT topic) is not."""
+    scheme, found, rest = address.partition("://")
+    host, slash, path = (rest if found else scheme).partition("/")
+    return f"{scheme.lower() if found else ''}{found}{host.lower()}{slash}{path}"
 
 
 def _where(written: Document, place: Place, line: str) -> str:

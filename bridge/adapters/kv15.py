@@ -133,7 +133,6 @@ class Kv15:
 
     async def retract(self, receipt: Receipt) -> None:
         """Delete every message that this posting may have somewhere."""
-        await self._hear()
         if old := await self._keys(receipt):
             await self._send(receipt.posting.target, old)
             await self._release(receipt.posting, _own(receipt))
@@ -195,7 +194,6 @@ class Kv15:
             raise PermanentError("a stop message needs an end, and this content has none")
         starts = self._clock().astimezone(AMSTERDAM).replace(microsecond=0)
         ends = max(content.valid_until.replace(microsecond=0), starts + timedelta(seconds=1))
-        await self._hear()
         old = await self._keys(receipt)
         key = await self._next_key(posting, place.owner, starts, ends)
         message = StopMessage(key, place.stops, text, starts, ends, self._config.priority, self._config.message_type)
@@ -207,11 +205,6 @@ class Kv15:
         await self._release(posting, _own(receipt))
         says = {"text": _digest(text), "revision": str(content.revision), "until": ends.isoformat()}
         return Receipt(posting, {"owner": key.owner, "date": key.date, "number": str(key.number), **says})
-
-    async def _hear(self) -> None:
-        """Make room for what is told of the message that is to be sent."""
-        if self._feed:
-            await self._feed.hear()
 
     async def _next_key(self, posting: Posting, owner: str, now: datetime, ends: datetime) -> Key:
         date = now.date().isoformat()

@@ -1,4 +1,4 @@
-"""What the KV8 feed has told of stop messages: heard when somebody asks, remembered for a while."""
+"""What the KV8 feed has told of stop messages, remembered for a while."""
 
 from __future__ import annotations
 
@@ -10,81 +10,88 @@ from datetime import datetime
 
 import zmq
 
-from bridge.protocols.kv8 import MOST_BYTES, Told, read_frames
+from bridge.protocols.kv8 import Told, read_frames
 from bridge.protocols.kv15 import Key
 
-MOST_WAITING = 10_000  # messages that wait in memory until somebody listens; what comes then is lost
-MOST_MESSAGES = 5_000  # remembered, each at
-MOST_POINTS = 2_000  # timing points
+MOST_PACKED = 1_000_000  # bytes of one message as it comes; who sends larger ones is hung up on
+MOST_WAITING = 200  # messages that wait while we are busy; then the feed has to
+MOST_MESSAGES = 5_000  # remembered, at
+MOST_POINTS = 100_000  # timing points, all together
+TURN = 0.005  # seconds of taking in, at a time
+SHARE = 4  # then others have so many times as long: a feed that floods us must not keep boards waiting
 
 
 class Feed:
-    """A subscription to a KV8 feed. It runs no task: what has come in waits in the socket until somebody asks."""
+    """A subscription to a KV8 feed, which takes in what comes as it comes."""
 
     def __init__(self, url: str, topic: str) -> None:
         self._url = url
         self._topic = topic
         self._socket: zmq.SyncSocket | None = None
-        self._stirred = asyncio.Event()
+        self._resting: asyncio.TimerHandle | None = None
+        self._told_something = asyncio.Event()
         self._told: OrderedDict[Key, dict[str, Told]] = OrderedDict()
+        self._points = 0
 
     def open(self) -> None:
         """Subscribe; the connection comes about, and again, by itself."""
         self._socket = zmq.Context().socket(zmq.SUB)
         self._socket.setsockopt(zmq.RCVHWM, MOST_WAITING)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, MOST_BYTES)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MOST_PACKED)
         self._socket.setsockopt_string(zmq.SUBSCRIBE, self._topic)
         self._socket.connect(self._url)
-        asyncio.get_running_loop().add_reader(self._socket.FD, self._stir)
-        self._stir()
+        self._listen()
 
     def close(self) -> None:
         """Let go of everything."""
         if self._socket is not None:
             socket, self._socket = self._socket, None
+            if self._resting:
+                self._resting.cancel()
             asyncio.get_running_loop().remove_reader(socket.FD)
             context = socket.context
             socket.close(linger=0)
             context.term()
         self._told.clear()
+        self._points = 0
 
-    def _stir(self) -> None:
-        """Let ZeroMQ do what it must (after a break it subscribes anew only when asked), and wake who waits."""
+    def _listen(self) -> None:
         if self._socket is not None:
-            self._socket.getsockopt(zmq.EVENTS)
-            self._stirred.set()
+            asyncio.get_running_loop().add_reader(self._socket.FD, self._take_in)
+            self._take_in()
 
-    async def hear(self, enough: Callable[[], bool] = lambda: True, patience: float = 0.0) -> None:
-        """Take in what has come; until it is ``enough``, wait for more, but no longer than ``patience`` seconds."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(patience or None):
-                await self._drain()
-                while patience and not enough():
-                    self._stirred.clear()
-                    await self._stirred.wait()
-                    await self._drain()
-
-    async def _drain(self) -> None:
-        for count in range(2 * MOST_WAITING):  # not for ever, however fast it comes
-            if self._socket is None:
-                return
+    def _take_in(self) -> None:
+        """Read what has come, and let ZeroMQ do what it must: after a break it subscribes anew only when asked."""
+        loop, socket = asyncio.get_running_loop(), self._socket
+        began = loop.time()
+        while socket is not None:
             try:
-                frames = self._socket.recv_multipart(zmq.NOBLOCK)
+                frames = socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
             for told in read_frames(frames):
                 self._remember(told)
-            self._stirred.set()  # another may be waiting for just this
-            if count % 50 == 49:
-                await asyncio.sleep(0)  # others have their turn
+            self._told_something.set()
+            if (spent := loop.time() - began) > TURN:
+                loop.remove_reader(socket.FD)
+                self._resting = loop.call_later(SHARE * spent, self._listen)
+                return
+
+    async def hear(self, enough: Callable[[], bool], patience: float) -> None:
+        """Wait until it is ``enough``, but no longer than ``patience`` seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while not enough():
+                    self._told_something.clear()
+                    await self._told_something.wait()
 
     def _remember(self, told: Told) -> None:
         points = self._told.setdefault(told.key, {})
         self._told.move_to_end(told.key)
-        if told.point in points or len(points) < MOST_POINTS:
-            points[told.point] = told
-        if len(self._told) > MOST_MESSAGES:
-            self._told.popitem(last=False)
+        self._points += told.point not in points
+        points[told.point] = told
+        while len(self._told) > MOST_MESSAGES or self._points > MOST_POINTS:
+            self._points -= len(self._told.popitem(last=False)[1])
 
     def knows(self, key: Key) -> bool:
         """Whether anything was told of this message."""

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
-from aiomqtt import Client, MqttCodeError, MqttError, ProtocolVersion
+from aiomqtt import Client, Message, MqttCodeError, MqttError, ProtocolVersion
 from paho.mqtt.client import DisconnectFlags
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -19,6 +19,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from bridge.core.errors import AdapterError, PermanentError, TransientError
 
+MOST_WAITING = 100  # messages of a broker that we have not looked at yet
+MOST_BESIDE = 65_536  # bytes of a message beside the state: its topic and properties, or an ack
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 LONGEST = 200  # characters of a topic
 # MQTT 5.0 section 2.4: what will be the same the next time. All other refusals are for now.
@@ -69,11 +71,26 @@ def refusal(what: str, code: ReasonCode) -> AdapterError:
     return kind(f"{what}: {code.getName()} (0x{code.value:02X})")
 
 
-class Session(Client):
-    """A client that also keeps what the library leaves out: that a broker refused what was published, and why."""
+class _Newest(asyncio.Queue[Message]):
+    """When it is full the oldest makes room: what was said last counts."""
 
-    def __init__(self, place: Place, secret: str | None, tls: ssl.SSLContext | None, seconds: float) -> None:
+    def put_nowait(self, item: Message) -> None:
+        """Take one more."""
+        if self.full():
+            self.get_nowait()
+        super().put_nowait(item)
+
+
+class Session(Client):
+    """A client that also keeps what the library leaves out: that a broker refused what was published, and why.
+
+    ``most``: bytes of the largest state. The broker is asked to pass on nothing much larger, whoever published it.
+    """
+
+    def __init__(self, place: Place, secret: str | None, tls: ssl.SSLContext | None, seconds: float, most: int) -> None:
         user, _, password = (secret or "").partition(":")
+        limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        limits.MaximumPacketSize = most + MOST_BESIDE
         super().__init__(
             place.host,
             place.port,
@@ -83,6 +100,9 @@ class Session(Client):
             timeout=seconds,
             keepalive=max(5, math.ceil(4 * seconds)),
             tls_context=tls,
+            queue_type=_Newest,
+            max_queued_incoming_messages=MOST_WAITING,
+            properties=limits,
         )
         self._client.connect_timeout = seconds
         self._refused: ReasonCode | None = None
@@ -145,11 +165,11 @@ class Session(Client):
 
 @asynccontextmanager
 async def open_session(
-    place: Place, secret: str | None, tls: ssl.SSLContext | None, seconds: float
+    place: Place, secret: str | None, tls: ssl.SSLContext | None, seconds: float, most: int
 ) -> AsyncIterator[Session]:
     """Connect for one step, each stage of it within ``seconds``; raise what a failure to connect means."""
     try:
-        session = Session(place, secret, tls, seconds)
+        session = Session(place, secret, tls, seconds, most)
         await session.__aenter__()
     except MqttCodeError as error:
         if isinstance(error.rc, ReasonCode):

@@ -192,9 +192,10 @@ class MqttSign:
             try:
                 await session.watch([place.ack, place.status])
                 async with asyncio.timeout_at(deadline):
-                    while len(said) < 2:
+                    while not {place.ack, place.status} <= said.keys():
                         message = await anext(session.messages)
-                        said[message.topic.value] = _bytes(message)
+                        if message.topic.value in (place.ack, place.status):  # a broker could send anything
+                            said[message.topic.value] = _bytes(message)
             except MqttError as error:
                 raise TransientError(f"the broker does not say what the display shows ({error})") from error
             except TimeoutError as error:
@@ -214,7 +215,8 @@ class MqttSign:
         if target.secret is not None and not _is_login(target.secret):
             raise PermanentError("the secret is not user:password")
         tls = self._trust() if place.tls else None
-        async with open_session(place, target.secret, tls, STAGE * self._config.timeout) as session:
+        stage, most = STAGE * self._config.timeout, self._config.max_bytes
+        async with open_session(place, target.secret, tls, stage, most) as session:
             yield session, place
 
     def _trust(self) -> ssl.SSLContext:

@@ -107,7 +107,7 @@ def _succeeded(state: State, done: Done) -> State:
 def _shown(state: State, done: Done) -> State:
     content, receipt = done.content, done.result
     if isinstance(receipt, Receipt) and not receipt.has(content):
-        return waiting(state)
+        return waiting(state, done.content_id)
     same = state.applied_content == done.content_id and state.applied is Applied.SHOWN
     return replace(
         state,

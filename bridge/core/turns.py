@@ -65,7 +65,7 @@ def beside(state: State, turn: Turn, receipt: Receipt, until: float) -> State:
     """
     if not receipt.has(turn.content):
         there = state.applied in (Applied.SHOWN, Applied.UNKNOWN)
-        return waiting(state) if there else state
+        return waiting(state, turn.content_id) if there else state
     return replace(
         state,
         applied=Applied.SHOWN,
@@ -84,7 +84,11 @@ def beside(state: State, turn: Turn, receipt: Receipt, until: float) -> State:
     )
 
 
-def waiting(state: State) -> State:
-    """Say that there is no room: it is not there, and comes back when another case leaves the board."""
+def waiting(state: State, tried: str) -> State:
+    """Say that there was no room: it is not there, and comes back when another case leaves the board.
+
+    A correction that came since this content was ``tried`` may fit, and waits for nothing.
+    """
     gone = Applied.GONE if state.carried else Applied.NONE
-    return replace(state, applied=gone, applied_content="", stale=False, looks=0, waits=True)
+    waits = tried == state.content
+    return replace(state, applied=gone, applied_content="", stale=False, looks=0, waits=waits)

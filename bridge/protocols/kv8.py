@@ -16,7 +16,8 @@ from datetime import date, datetime
 from bridge.core.alert import parse_time
 from bridge.protocols.kv15 import OWNER, Key, iso
 
-MOST_BYTES = 4_000_000  # of one message, unpacked
+MOST_BYTES = 1_000_000  # of one message, unpacked
+MOST_KEPT = 1_000  # characters of a text and of a point: ours are shorter, and of others no more is told
 TOPIC = b"/GOVI/KV8generalmessages/"
 _UPDATE, _DELETE = "GENERALMESSAGEUPDATE", "GENERALMESSAGEDELETE"
 _KEY = ("DataOwnerCode", "MessageCodeDate", "MessageCodeNumber")
@@ -70,10 +71,10 @@ def _read_row(table: str, row: Mapping[str, str]) -> list[Told]:
     key = _read_key(row)
     if key is None:
         return []
-    point = ":".join(_field(row, name) for name in _POINT)
+    point = ":".join(_field(row, name) for name in _POINT)[:MOST_KEPT]
     if table == _DELETE:
         return [Told(key, point, None)]
-    return [Told(key, point, _field(row, "MessageContent"), _read_time(_field(row, "MessageEndTime")))]
+    return [Told(key, point, _field(row, "MessageContent")[:MOST_KEPT], _read_time(_field(row, "MessageEndTime")))]
 
 
 def _read_key(row: Mapping[str, str]) -> Key | None:

@@ -119,7 +119,7 @@ def others_after(
         gap = next_step(state, can) is not None
         due = None if state.rests else now if gap else now + timing.checks[0] if is_new else row.due
         proof = Proof.of(row)
-        if state.waits:
+        if state.applied is not Applied.SHOWN:
             proof = proof.removed(now)
         elif is_new:
             proof = proof.placed(anew=True)

@@ -82,11 +82,12 @@ class Mosquitto:
 
 @asynccontextmanager
 async def scripted(
-    connack: int = 0, suback: int = 1, puback: int | None = 0, goodbye: int | None = None
+    connack: int = 0, suback: int = 1, puback: int | None = 0, goodbye: int | None = None, says: bytes = b""
 ) -> AsyncIterator[int]:
     """Be a broker that answers with these reason codes (MQTT 5.0 section 2.4); give its port.
 
     ``puback`` is ``None``: it never answers a PUBLISH; with a ``goodbye`` it answers that by hanging up with this code.
+    ``says``: packets that it sends to whoever subscribes.
     """
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -97,7 +98,7 @@ async def scripted(
                     writer.write(bytes([0x20, 3, 0, connack, 0]))
                 if kind == 8:
                     topics = _topics(body)
-                    writer.write(bytes([0x90, 3 + topics, *body[:2], 0, *[suback] * topics]))
+                    writer.write(bytes([0x90, 3 + topics, *body[:2], 0, *[suback] * topics]) + says)
                 if kind == 3:
                     after = 2 + int.from_bytes(body[:2], "big")
                     if goodbye is not None:
@@ -111,6 +112,12 @@ async def scripted(
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         yield server.sockets[0].getsockname()[1]
+
+
+def a_publish(topic: str, payload: bytes) -> bytes:
+    """Write a retained PUBLISH with QoS 0 (section 3.3), of less than 128 bytes."""
+    body = len(topic).to_bytes(2, "big") + topic.encode() + b"\0" + payload
+    return bytes([0x31, len(body)]) + body
 
 
 async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bridge.adapters.kv15_feed import MOST_MESSAGES, MOST_POINTS, Feed
 from bridge.core.errors import OutcomeUnknown, PermanentError
 from bridge.core.posting import Observation, Posting
 from bridge.protocols.kv8 import TOPIC, Told, write_frames
@@ -124,3 +126,39 @@ async def test_garbage_on_the_feed_is_passed_over(
         for _ in range(2_000):
             receiver.tell([b"x"])
         assert (await adapter.observe(receipt)).present
+
+
+async def test_a_feed_that_floods_us_keeps_nobody_waiting(
+    receiver: Kv15Simulator, counter: CounterStore, posting: Posting
+) -> None:
+    """Messages of thousands of rows, packed small, without end: texts are shown and taken away meanwhile."""
+    rows = [Told(Key("RET", "2026-11-22", number % 9_999 + 1), f"A:{number}", "x") for number in range(3_000)]
+    flood = write_frames(rows, datetime.now(UTC))
+
+    async def pour() -> None:
+        while True:
+            receiver.tell(flood)
+            await asyncio.sleep(0)
+
+    async with an_adapter(counter, kv8_url=receiver.kv8_url) as adapter, asyncio.TaskGroup() as group:
+        assert adapter._feed
+        await connected(receiver)
+        pouring = group.create_task(pour())
+        await adapter._feed.hear(lambda: adapter._feed.knows(rows[0].key), 10)  # type: ignore[union-attr]
+        began = asyncio.get_running_loop().time()
+        receipt = stored(await adapter.publish(posting, content()))
+        await adapter.retract(receipt)
+        assert asyncio.get_running_loop().time() - began < 2
+        assert receiver.shown() == []
+        pouring.cancel()
+
+
+async def test_what_a_feed_tells_is_remembered_within_bounds() -> None:
+    """However many messages at however many points it tells of, the latest are known and memory has an end."""
+    feed = Feed("tcp://127.0.0.1:1", "")
+    for number in range(MOST_POINTS + 500):
+        feed._remember(Told(Key("HTM", "2026-11-22", number // 50 + 1), f"A:{number}", "x"))
+    assert len(feed._told) <= MOST_MESSAGES
+    assert sum(map(len, feed._told.values())) == feed._points <= MOST_POINTS
+    assert feed.knows(Key("HTM", "2026-11-22", (MOST_POINTS + 499) // 50 + 1))
+    assert not feed.knows(Key("HTM", "2026-11-22", 1))

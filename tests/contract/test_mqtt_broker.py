@@ -6,14 +6,15 @@ import asyncio
 import subprocess
 from pathlib import Path
 
+import aiomqtt
 import pytest
 
-from bridge.adapters.mqtt_session import PERMANENT
+from bridge.adapters.mqtt_session import PERMANENT, _Newest
 from bridge.adapters.mqtt_sign import MqttSign
 from bridge.core.errors import InvalidInput, OutcomeUnknown, PermanentError, TransientError
 from bridge.core.posting import Receipt
-from tests.contract.mosquitto import Mosquitto, free_port, needs_mosquitto, scripted
-from tests.contract.mqtt_peers import a_content, a_display, a_posting, an_adapter
+from tests.contract.mosquitto import Mosquitto, a_publish, free_port, needs_mosquitto, scripted
+from tests.contract.mqtt_peers import TOPIC, a_content, a_display, a_posting, an_adapter
 
 pytestmark = needs_mosquitto
 
@@ -315,3 +316,35 @@ async def test_a_display_ignores_what_is_malformed(tmp_path: Path) -> None:
         with pytest.raises(PermanentError, match="reason of its own"):
             await adapter.publish(posting, a_content(pages=()))
         assert display.shown() == []
+
+
+async def test_what_a_broker_says_of_others_is_passed_over() -> None:
+    """Messages that nobody asked for, before the ones that were: what the display says is what counts."""
+    others = a_publish("other/ack", b"x") + a_publish("other/status", b"online") * 300
+    own = a_publish(f"{TOPIC}/status", b"online") + a_publish(f"{TOPIC}/ack", b'{"id": null, "text": "Welkom"}')
+    async with scripted(says=others + own) as port, an_adapter() as adapter:
+        assert (await adapter.observe(Receipt(a_posting(port), {"id": "x"}))).text == "Welkom"
+    async with scripted(says=others) as port, an_adapter(timeout=BRIEF) as adapter:
+        with pytest.raises(TransientError, match="never said"):
+            await adapter.observe(Receipt(a_posting(port), {"id": "x"}))
+
+
+async def test_a_broker_that_floods_us_fills_no_memory() -> None:
+    """What waits to be looked at is bounded: the oldest makes room, and the newest is there."""
+    queue = _Newest(maxsize=2)
+    for number in range(5):
+        queue.put_nowait(number)  # type: ignore[arg-type]
+    assert [queue.get_nowait(), queue.get_nowait()] == [3, 4]
+    assert queue.empty()
+
+
+async def test_an_ack_without_end_is_not_passed_on(tmp_path: Path) -> None:
+    """A display says a megabyte: the broker is asked to keep that to itself, and the step says what is missing."""
+    async with Mosquitto(tmp_path) as broker, an_adapter(timeout=BRIEF) as adapter:
+        async with aiomqtt.Client("127.0.0.1", broker.port, protocol=aiomqtt.ProtocolVersion.V5) as display:
+            await display.publish(f"{TOPIC}/status", b"online", qos=1, retain=True)
+            await display.publish(
+                f"{TOPIC}/ack", b'{"id": null, "text": "%s"}' % (b"x" * 1_000_000), qos=1, retain=True
+            )
+        with pytest.raises(TransientError, match="never said"):
+            await adapter.observe(Receipt(a_posting(broker.port), {"id": "x"}))

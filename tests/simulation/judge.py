@@ -155,11 +155,14 @@ class Judge:
     def rewrite(self, target: str, shown: Mapping[str, Shown]) -> None:
         """A sign is never put out while another case is to be seen on it (I3)."""
         self.world.happened["signs written"] += 1
-        if shown or self.world.fault_now not in ("", "slow") or target in self.world.given_up:
+        if shown or self.world.fault_now or target in self.world.given_up:
             return
         wanted = "SELECT count(*) FROM postings WHERE id = ? AND desired = 'shown' AND NOT stale AND claim IS NULL"
+        settled = (
+            " AND abs(desired_at - ?) > 2"  # who is wanted again since the step was claimed comes back with the next
+        )
         for one in self.world.showing(target):
-            if self.database.raw.execute(wanted, (one.posting.id,)).fetchone()[0]:
+            if self.database.raw.execute(wanted + settled, (one.posting.id, self.world.clock())).fetchone()[0]:
                 self.world.violate(f"I3: {target} is put out while it shows {one.posting.case}")
 
     def acknowledged(self, letter: Letter, aside: bool) -> None:
@@ -233,7 +236,9 @@ class Judge:
     def _excused(self, case: str, target: str) -> bool:
         """Say whether an operator or a refusal for good took this target out."""
         row = self._row(case, target)
-        return bool(row.get("held")) or target in self.world.given_up or int(str(row.get("blind") or 0)) >= 2
+        kept = "SELECT count(*) FROM holds WHERE case_id = ? AND target = ?"  # before there was anything to take away
+        held = row.get("held") or self.database.raw.execute(kept, (case, target)).fetchone()[0]
+        return bool(held) or target in self.world.given_up or int(str(row.get("blind") or 0)) >= 2
 
     def _gone(self, case: str, target: str, *, over: bool, life: int) -> None:
         world = self.world

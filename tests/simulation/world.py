@@ -99,7 +99,7 @@ class World:
             process.kill()
             self.start(process.name)
 
-        self.later(self._random.choice((0.2, 2.0, 25.0)), again)
+        self.later(self._random.choice((0.5, 2.0, 25.0)), again)
 
     def later(self, seconds: float, act: Callable[[], object]) -> None:
         """Let something happen in the world, whatever becomes of the process that asked for it."""

@@ -141,6 +141,29 @@ def test_every_fault_of_the_targets_has_its_line(tmp_path: Path) -> None:
         assert any(one.startswith(f"{path}:{line}: {words}") for one in found), (line, words, found)
 
 
+def test_two_targets_that_are_one_board_are_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would write over each other, or one page would never be opened; boards that hold many messages may share."""
+    monkeypatch.setenv("HALL", "stadhuis-0123456789-0123")
+    monkeypatch.setenv("POOL", "zwembad-0123456789-01234")
+    place = "channel: display, owner: {kind: municipality}, sign: {columns: 16}"
+    lines = [
+        f"{{id: a, adapter: mqtt_sign, address: mqtt://b.example/x, {place}}}",
+        f"{{id: b, adapter: mqtt_sign, address: mqtt://B.example/x, {place}}}",
+        f"{{id: c, adapter: http_sign, address: http://b.example/x, {place}}}",
+        f"{{id: d, adapter: http_sign, address: http://b.example/x, {place}}}",
+        f"{{id: e, adapter: display, address: hal, secret_env: HALL, {place}}}",
+        f"{{id: f, adapter: display, address: hal, secret_env: POOL, {place}}}",
+        f"{{id: g, adapter: display, address: bad, secret_env: HALL, {place}}}",
+    ]
+    path = write(tmp_path, "targets.yaml", "targets:\n" + "".join(f"  - {line}\n" for line in lines))
+    one = Capabilities(kind=Kind.STATE, channels=frozenset(NAMES), holds_one=True)
+    can = CAN | {"mqtt_sign": one}
+    assert problems(lambda: load_targets(Loaded(Settings(targets="targets.yaml"), tmp_path), TYPES, can)) == [
+        f"{path}:3: target b: address: is that of a; one board is one target",
+        f"{path}:8: target g: secret: is that of e; one board is one target",
+    ]
+
+
 def test_json_has_no_lines_and_says_the_rest(tmp_path: Path) -> None:
     """The same faults in JSON name the file and the field."""
     path = write(
