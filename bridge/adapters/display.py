@@ -74,7 +74,7 @@ class Display:
         return await self.publish(receipt.posting, content)
 
     async def retract(self, receipt: Receipt) -> None:
-        """Have the screens show it no more; raise ``TransientError`` until none of them does."""
+        """Have the screens show it no more; raise ``OutcomeUnknown`` until none of them does."""
         posting = receipt.posting
         try:
             await self._store.hide(posting)
@@ -82,7 +82,7 @@ class Display:
         except StoreUnavailable as error:
             raise TransientError(str(error)) from error
         if found.painted:
-            raise TransientError(f"{found.painted} screens have not said yet that it is gone", retry_after=AGAIN)
+            raise OutcomeUnknown(f"{found.painted} screens have not said yet that it is gone", retry_after=AGAIN)
 
     async def observe(self, receipt: Receipt) -> Observation:
         """Tell what the screens say."""

@@ -106,12 +106,13 @@ class WorkOrder:
         return await self.publish(receipt.posting, content)
 
     async def retract(self, receipt: Receipt) -> None:
-        """Ask to remove it; raise ``TransientError`` until the supplier has said that it is gone."""
+        """Ask to remove it; raise ``OutcomeUnknown`` until the supplier has said that it is gone."""
         order = await self._ask(receipt.posting, "remove", "", "")
         if order.answer != "done":
             why = await self._remind(receipt.posting, order, "")
             refused = f" (he answered: {order.reason or 'cannot'})" if order.answer == "cannot" else ""
-            raise TransientError(f"{why}{refused}", retry_after=self._pause(order))
+            # Not a fault of the board: others' alerts go there meanwhile.
+            raise OutcomeUnknown(f"{why}{refused}", retry_after=self._pause(order))
 
     async def observe(self, receipt: Receipt) -> Observation:
         """Tell what the supplier said last."""

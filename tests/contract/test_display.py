@@ -120,7 +120,7 @@ async def test_what_a_screen_may_still_show_is_not_gone(adapter: Display, postin
     """A screen that has not answered keeps a retraction open; when it has, it is gone."""
     receipt = await adapter.publish(posting, AdapterContract().make_content(posting))
     peer.is_deaf = True
-    with pytest.raises(TransientError, match="have not said yet"):
+    with pytest.raises(OutcomeUnknown, match="have not said yet"):
         await adapter.retract(receipt)
     peer.is_deaf = False
     await peer.look()

@@ -156,7 +156,7 @@ class Prompt:
         """Ask; the supplier removes and confirms; ask again."""
         try:
             await self._adapter.retract(receipt)
-        except TransientError:
+        except OutcomeUnknown:
             await self._obey(receipt.posting, "")
             await self._adapter.retract(receipt)
 
@@ -247,13 +247,13 @@ async def test_a_removal_stays_open_until_it_is_confirmed(
     placing = desk.link()
     await desk.press(placing)
     receipt = stored(await adapter.publish(posting, content(posting)))
-    with pytest.raises(TransientError, match="not confirmed as removed yet"):
+    with pytest.raises(OutcomeUnknown, match="not confirmed as removed yet"):
         await adapter.retract(receipt)
     assert "VERWIJDER" in str(desk.mails.messages[-1].message["Subject"])
     assert OPENING not in desk.letters()[-1]
     status, page = await desk.press(placing)
     assert (status, "verouderd" in page) == (410, True)
-    with pytest.raises(TransientError):
+    with pytest.raises(OutcomeUnknown):
         await adapter.retract(receipt)
     await desk.press(desk.link())
     await adapter.retract(receipt)
