@@ -238,11 +238,28 @@ async def restore(loaded: Loaded, path: Path, *, moved: bool) -> Copied:
 
 
 @asynccontextmanager
-async def open_policy(loaded: Loaded) -> AsyncIterator[tuple[dict[str, Adapter], Configured]]:
-    """Open adapters and policy without a store, for questions that change nothing."""
-    async with open_adapters(loaded, _NoOutbox()) as (adapters, _):
+async def open_policy(
+    loaded: Loaded, database: Database | None = None
+) -> AsyncIterator[tuple[dict[str, Adapter], Configured]]:
+    """Open adapters and policy for questions that change nothing; ``database``: where to look what screens say."""
+    displays = DisplayStore(database, loaded.settings.display.dead_man, lambda: None) if database else None
+    async with open_adapters(loaded, _NoOutbox(), displays) as (adapters, _):
         capabilities = {name: adapter.capabilities for name, adapter in adapters.items()}
         yield adapters, load_policy(loaded, find_adapters(), capabilities)
+
+
+@asynccontextmanager
+async def open_if_there(loaded: Loaded) -> AsyncIterator[Database | None]:
+    """Open the store to look at it, if there is one."""
+    try:
+        database = open_existing(loaded)
+    except BridgeError:
+        yield None
+        return
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 class _NoOutbox:

@@ -109,7 +109,7 @@ def _seen(one: Mapping[str, Any], words: Mapping[str, str]) -> Text:
     """Say what was seen there last, and when (UTC, as everywhere)."""
     if not one["seen"]:
         return Text("")
-    moment = one["verified_at"][11:19]
+    moment = f"{one['verified_at'][11:19]}Z"
     other = one["seen"] == "other"
     if other and one["desired"] != "shown":  # another case stands there, or somebody else's text: this one is gone
         return Text(f"{words['seen_gone']} {moment}")

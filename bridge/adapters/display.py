@@ -99,7 +99,10 @@ class Display:
 
     async def probe(self, target: Target) -> None:
         """Return when a screen has the page open."""
-        found = await self._store.looked(target.id, "", wanted=True, patience=0)
+        try:
+            found = await self._store.looked(target.id, "", wanted=True, patience=0)
+        except StoreUnavailable as error:
+            raise TransientError(str(error)) from error
         if not found.alive:
             raise TransientError("no screen has the page open")
 

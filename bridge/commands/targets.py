@@ -18,7 +18,11 @@ def targets_probe(as_json: JsonOption = False, language: LanguageOption = "nl", 
     """Try the way to each target; shows nothing to anyone. Exits with 1 when a way is closed."""
 
     async def work() -> list[dict[str, Any]]:
-        async with bootstrap.open_policy(load(config)) as (adapters, configured):
+        loaded = load(config)
+        async with (
+            bootstrap.open_if_there(loaded) as database,
+            bootstrap.open_policy(loaded, database) as (adapters, configured),
+        ):
             return await questions.probe(configured.policy, adapters)
 
     rows = wait(work())

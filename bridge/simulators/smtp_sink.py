@@ -136,6 +136,8 @@ class SmtpSink:
             await _Session(self, reader, writer).run()
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # the client is gone, or sends what is no mail
+        except asyncio.CancelledError:
+            pass  # we stop; Python 3.11 would print a traceback for each connection
         finally:
             writer.close()
             self._sessions.discard(task)

@@ -228,9 +228,10 @@ async def test_an_unreadable_password_file_is_reported_at_the_start(tmp_path: Pa
 
 
 async def test_the_sink_as_a_program_keeps_mails_on_disk(tmp_path: Path) -> None:
-    """``python -m bridge.simulators.smtp_sink`` has each mail in its directory when the sender gets the answer."""
+    """``python -m bridge.simulators.smtp_sink`` has each mail on disk when the sender gets the answer, and ends silently."""
     command = [sys.executable, "-m", "bridge.simulators.smtp_sink", "--port", "0", "--dir", str(tmp_path)]
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, env=os.environ)
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env=os.environ)
     assert process.stdout is not None
     async with asyncio.timeout(20):
         port = int((await process.stdout.readline()).decode().rpartition(":")[2])
@@ -239,8 +240,9 @@ async def test_the_sink_as_a_program_keeps_mails_on_disk(tmp_path: Path) -> None
             assert list(tmp_path.iterdir()) == []
             await email.publish(make_posting(), make_content(photo=PHOTO))
             [file] = tmp_path.glob("*.eml")
-        process.send_signal(signal.SIGTERM)
-        assert await process.wait() == 0
+            process.send_signal(signal.SIGTERM)  # while a connection is open
+            assert await process.communicate() == (b"", b"")
+        assert process.returncode == 0
     mail = message_from_bytes(file.read_bytes(), policy=policy.default)
     assert mail["Delivered-To"] == "ans@example.nl"
     assert plain_text(mail) == "Rode jas. Gezien? Bel 112.\n"

@@ -157,6 +157,19 @@ async def test_for_people(alone: Bench) -> None:
     assert "no connection" in " ".join(probed.out.split())
 
 
+async def test_a_probe_looks_whether_a_screen_is_there(alone: Bench) -> None:
+    """Without a store no page can be shown; with one the probe knows which screens were heard of."""
+    alone.environment["HALL"] = "stadhuis-0123456789-0123"
+    owner = {"name": "Proefstad", "kind": "municipality"}
+    alone._add("hal", "display", "display", owner, address="hal", secret_env="HALL")
+    alone.write()
+    for command, why in ((None, "this command has no store"), ("migrate", "no screen has the page open")):
+        if command:
+            await alone.run(command)
+        [found] = (await alone.run("targets", "probe", "--json", code=1)).json["targets"]
+        assert why in found["error"]
+
+
 WRONG_USE: list[tuple[tuple[str, ...], str]] = [
     (("send",), "Missing argument 'FILE"),
     (("retract",), "Missing argument 'CASE"),
