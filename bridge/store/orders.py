@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 from base64 import urlsafe_b64encode
@@ -20,6 +21,7 @@ from bridge.store import schema
 from bridge.store.database import Database, insert, insert_new
 
 MOST_REASON = 300  # characters of a supplier's own words
+STEP = 0.1  # seconds between looks whether a step has ended
 _KEY = "order_key"  # the fact that holds the key by which links are signed
 _o, _p, _f = schema.orders.c, schema.postings.c, schema.facts.c
 _KEPT = select(_f.value).where(_f.name == _KEY)
@@ -83,13 +85,16 @@ class OrderStore:
         """Take a supplier's word; the dispatcher looks at once. Who said *cannot* may still say *done*."""
         values = {"answer": answer, "reason": reason[:MOST_REASON], "answered_at": self._database.clock()}
         mine = and_(_o.posting == posting, _o.serial == serial, _o.answer != "done")
+        flying = select(_p.id).where(_p.id == posting, _p.claim.is_not(None))
         due = update(schema.postings).where(_p.id == posting, _p.claim.is_(None)).values(due=values["answered_at"])
 
-        def write(connection: Connection) -> None:
-            if connection.execute(update(schema.orders).where(mine).values(values)).rowcount:
-                connection.execute(due)
+        def write(connection: Connection) -> bool:
+            connection.execute(update(schema.orders).where(mine).values(values))
+            return bool(connection.execute(due).rowcount) or connection.scalar(flying) is None
 
-        await self._database.write(write, ring=True)
+        # A step that is under way may have looked before the answer came: there must be one after it.
+        while not await self._database.write(write, ring=True):  # noqa: ASYNC110 - it may end in another process
+            await asyncio.sleep(STEP)
         self._wake()
 
     def _order(self, row: Any, key: str) -> Order:

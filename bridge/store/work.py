@@ -52,6 +52,7 @@ from bridge.store.rows import (
 from bridge.store.wishes import LATER, NORMAL, URGENT
 
 LEASE_MARGIN = 5.0  # seconds between a step's timeout and the end of its lease
+AHEAD = 0.1  # seconds by which who waits at a failing target goes before who failed; less for who failed more often
 _CACHED = 2_000  # contents kept in memory
 
 _postings = schema.postings
@@ -272,9 +273,9 @@ class WorkStore:
             can = self._adapters[row.adapter]
             then = after(state, done, can, self._timing, now, self._random.random())
             applied_at = row.applied_at if done.step is Step.OBSERVE else work.since or now
-            results.append(result_row(row.id, then, can, applied_at, Proof.of(row).after(done, work.state, now)))
-            results += sharing.others_after(work, done, rows, can, self._timing, now)
-            if isinstance(done.result, TransientError) and then.due:
+            result = result_row(row.id, then, can, applied_at, Proof.of(row).after(done, work.state, now))
+            results += [result, *sharing.others_after(work, done, rows, can, self._timing, now)]
+            if isinstance(done.result, TransientError) and then.due and result["p_priority"] == NORMAL:
                 self._spare_target(connection, row, then.due)
             if self._tell and (what := what_to_tell(work, done, then)):
                 notices.append({"what": what, "body": to_json(notice_of(work, done, then.state, now))})
@@ -291,9 +292,13 @@ class WorkStore:
             connection.execute(update(_postings).where(_t.id == row.id).values(**values, due=due))
 
     def _spare_target(self, connection: Connection, row: Any, until: float) -> None:
-        """A target that fails is not asked again by its other postings; endings still try for themselves."""
-        others = and_(_t.target_row == row.target_row, _t.claim.is_(None), _t.due < until, _t.priority > URGENT)
-        connection.execute(update(_postings).where(others, _t.id != row.id).values(due=until))
+        """A target that fails is not asked again by others that wait to be shown there, who come before it next time.
+
+        Endings, renewals and looks try for themselves: whatever fails there, what is shown must not end by itself.
+        """
+        others = and_(_t.target_row == row.target_row, _t.claim.is_(None), _t.due < until, _t.priority == NORMAL)
+        sooner = until - AHEAD / (1.0 + _t.attempts)
+        connection.execute(update(_postings).where(others, _t.id != row.id).values(due=sooner))
 
     def _equip(self, connection: Connection, work: Work, now: float, sendable: dict[str, Content]) -> Work:
         """Give a claimed step what it sends or looks for; what many send alike is made once a turn."""

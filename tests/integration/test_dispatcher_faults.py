@@ -256,3 +256,47 @@ async def test_retries_do_not_wait_for_the_time_that_a_clock_was_set_back(databa
         assert spine.board.showing("b") == []
         assert spine.mail.inbox("m") == ["opened", "ended"]
         assert spine.clock() - back < 120
+
+
+@pytest.mark.parametrize("failing", [Step.PUBLISH, Step.RETRACT])
+async def test_what_fails_on_a_board_starves_nothing_else_there(database: Database, failing: Step) -> None:
+    """While one case can for hours not be put on a board, or not be taken off it, the others there are renewed."""
+    async with Spine(database, [board("b")]) as spine:
+        spine.start()
+        await spine.opened("stays")
+        await spine.opened("goes")
+        await spine.settled()
+        start = spine.clock()
+        spine.board.fail(refuse(TransientError("not this one")), step=failing)
+        await (spine.opened("comes") if failing is Step.PUBLISH else spine.ended("goes"))
+
+        def left() -> float:
+            until = spine.board.shown[spine.posting_id("b", "stays")][1].valid_until
+            return until.timestamp() - spine.clock() if until else 0.0
+
+        least: list[float] = []
+
+        def over() -> bool:
+            least.append(left())
+            return spine.clock() > start + 3 * spine.timing.valid_for
+
+        await spine.until(over)
+        assert min(least) > spine.timing.valid_for / 4
+
+
+async def test_who_fails_comes_after_who_waits(database: Database) -> None:
+    """A correction that found its board away for a moment does not wait for the cases that never get there."""
+    async with Spine(database, [board("b")]) as spine:
+        spine.start()
+        await spine.opened("corrected")
+        await spine.settled()
+        spine.board.fail(refuse(TransientError("not this one")), step=Step.PUBLISH)
+        for number in range(5):
+            await spine.opened(f"never-{number}")
+        await spine.until(lambda: len(spine.board.steps(Step.PUBLISH)) == 20)
+        spine.board.fail(refuse(TransientError("away")), step=Step.UPDATE, times=4)
+        await spine.updated("corrected", text="Jongen met groene jas")
+        await spine.until(lambda: len(spine.board.steps(Step.UPDATE)) == 4)
+        start = spine.clock()
+        await spine.until(lambda: spine.board.showing("b") == ["Jongen met groene jas"])
+        assert spine.clock() - start <= 2 * spine.timing.retry_max
