@@ -8,8 +8,14 @@ const DEAD = Number(root.dataset.dead) * 1000;
 const BEAT = Number(root.dataset.beat) * 1000;
 const SMALLEST = 0.055; // of the shorter side of the screen: what cannot be read from far is not shown smaller, but in pages
 const LARGEST = 0.3;
+const FINEST = 10; // pixels: on a wall of lamps, letters of fewer are blots
 const READ = 12; // characters a second
 const SHORTEST = 5000; // milliseconds that a page stays at least
+const AGAIN = 5000; // milliseconds until a photo that did not come is fetched again
+const graphemes = Intl.Segmenter && new Intl.Segmenter(undefined, { granularity: "grapheme" });
+const DUTCH_TIME = { hour: "2-digit", minute: "2-digit", timeZone: "Europe/Amsterdam" }; // players often keep UTC
+const noPhoto = document.getElementById("photo");
+const photos = new Map(); // by their digests, each loaded once for as long as a message has it
 const screenName = crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2).padStart(16, "0");
 
 let messages = []; // what is to be shown, each with the time (ours) when it must go
@@ -79,6 +85,8 @@ function watch() {
 function lay(fresh) {
   const keys = new Set(messages.map((one) => one.key));
   painted = new Set([...painted].filter((key) => keys.has(key)));
+  const digests = new Set(messages.map((one) => one.photo && one.photo.digest));
+  [...photos.keys()].filter((digest) => !digests.has(digest)).forEach((digest) => photos.delete(digest));
   const before = pages[turn];
   pages = messages.flatMap(paged);
   clearTimeout(next);
@@ -114,12 +122,13 @@ function paged(one) {
 function split(page, text) {
   dress(page);
   const side = Math.min(innerWidth, innerHeight);
-  const [least, most] = [side * SMALLEST, side * LARGEST];
+  const least = Math.max(side * SMALLEST, FINEST);
   // Rather smaller than with a word broken in two.
-  const whole = largest(text, least, most, "normal") || largest(text, least, most, "break-word");
-  if (whole) return [{ text, size: whole }];
-  const size = side * SMALLEST;
-  const words = text.split(/(\s+)/);
+  for (const wrap of ["normal", "break-word"]) {
+    const size = largest(text, least, side * LARGEST, wrap);
+    if (size) return [{ text, size, wrap }];
+  }
+  const words = text.split(/(\s+)/).flatMap((word) => (fits(word, least) ? [word] : letters(word)));
   const parts = [];
   let from = 0;
   while (from < words.length) {
@@ -127,14 +136,19 @@ function split(page, text) {
     let many = words.length;
     while (few < many) {
       const middle = Math.ceil((few + many) / 2);
-      if (fits(words.slice(from, middle).join("").trim(), size)) few = middle;
+      if (fits(words.slice(from, middle).join("").trim(), least)) few = middle;
       else many = middle - 1;
     }
     const part = words.slice(from, few).join("").trim();
-    if (part) parts.push({ text: part, size });
+    if (part) parts.push({ text: part, size: least, wrap: "break-word" });
     from = few;
   }
   return parts;
+}
+
+// What has no spaces (Chinese, say) is parted between letters.
+function letters(word) {
+  return graphemes ? Array.from(graphemes.segment(word), (one) => one.segment) : Array.from(word);
 }
 
 function largest(text, smallest, most, wrap) {
@@ -165,26 +179,37 @@ function dress(page) {
   if (!page) return;
   at("mark").hidden = !page.mark;
   at("mark").textContent = page.mark || "";
-  const photo = at("photo");
-  const address = page.photo ? base + "/photo/" + page.photo.digest : "";
-  if (photo.getAttribute("src") !== address) {
-    if (address) photo.setAttribute("src", address);
-    else photo.removeAttribute("src");
+  const photo = page.photo ? picture(page.photo) : noPhoto;
+  if (at("photo") !== photo) at("photo").replaceWith(photo);
+}
+
+// A photo takes no room until it is there; one that does not come is fetched again.
+function picture(told) {
+  let photo = photos.get(told.digest);
+  if (!photo) {
+    const address = base + "/photo/" + told.digest;
+    photo = new Image();
+    photo.id = "photo";
+    photo.hidden = true;
+    photo.onload = () => { photo.hidden = false; lay(false); };
+    photo.onerror = () => setTimeout(() => { if (photos.get(told.digest) === photo) photo.src = address; }, AGAIN);
+    photo.src = address;
+    photos.set(told.digest, photo);
   }
-  photo.hidden = !address;
-  photo.alt = page.photo ? page.photo.about : "";
+  photo.alt = told.about;
+  return photo;
 }
 
 function paint(page) {
   dress(page);
   at("text").textContent = page ? page.text : "";
-  at("text").style.overflowWrap = "";
   if (page) {
+    at("text").style.overflowWrap = page.wrap;
     at("text").lang = page.language;
     at("text").dir = "auto";
     at("text").style.fontSize = page.size + "px";
   } else {
-    at("photo").removeAttribute("src");
+    at("photo").replaceWith(noPhoto);
   }
   // After the second frame what was laid out before the first one is on the screen.
   requestAnimationFrame(() => requestAnimationFrame(() => confirm(page)));
@@ -211,12 +236,10 @@ function clock() {
   at("coat").hidden = !shown || root.dataset.coat !== "yes";
   if (!shown) return;
   if (root.dataset.coat === "yes" && !at("coat").getAttribute("src")) at("coat").src = "/display/coat";
-  at("clock").textContent = new Date().toLocaleTimeString(root.lang, { hour: "2-digit", minute: "2-digit" });
+  at("clock").textContent = new Date().toLocaleTimeString(root.lang, DUTCH_TIME);
 }
 
 addEventListener("resize", () => lay(false));
-at("photo").addEventListener("error", () => { at("photo").hidden = true; });
-at("photo").addEventListener("load", () => lay(false)); // only now is it known how much room it leaves
 setInterval(watch, 1000);
 setInterval(() => { if (since(heard) < DEAD) tell(JSON.stringify([...painted].sort())); }, Math.max(2000, DEAD / 4));
 clock();
