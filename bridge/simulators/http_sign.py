@@ -18,6 +18,7 @@ _FAULTS: dict[Fault, Faults] = {
     Fault.REJECTS: Faults(status=403),
     Fault.LOCAL: Faults(status=503, verbs=("PUT", "DELETE")),
     Fault.MUTE: Faults(fail_after=0),
+    Fault.LIES: Faults(lies=True),
 }
 
 
