@@ -30,7 +30,8 @@ WORDS: dict[str, dict[str, str]] = {
         "proof_gone": "weggehaald; niet na te zien",
         "proof_told": "verstuurd; afloop verteld", "proof_never": "stond er niet", "proof_not_yet": "NOG NIET",
         "removed": "weggehaald", "proven": "overal weg", "not_proven": "nog niet overal weg", "audited": "nagerekend",
-        "no_findings": "alles klopt", "cases": "zaken", "postings": "plaatsingen", "finding": "bevinding",
+        "no_findings": "geen verschillen; wat nog gaande is, staat in `status`",
+        "cases": "zaken", "postings": "plaatsingen", "finding": "bevinding",
     },
     "en": {
         "case": "case", "state": "state", "target": "target", "channel": "channel", "desired": "should be",
@@ -48,7 +49,8 @@ WORDS: dict[str, dict[str, str]] = {
         "proof_told": "sent; outcome told", "proof_never": "was never there", "proof_not_yet": "NOT YET",
         "removed": "removed", "proven": "gone everywhere", "not_proven": "not yet gone everywhere",
         "audited": "audited",
-        "no_findings": "all is as it should be", "cases": "cases", "postings": "postings", "finding": "finding",
+        "no_findings": "no differences; what is still under way stands in `status`",
+        "cases": "cases", "postings": "postings", "finding": "finding",
     },
 }  # fmt: skip
 _STYLES = {"shown": "green", "gone": "dim", "refused": "yellow", "unknown": "bold red", "none": ""}

@@ -101,15 +101,20 @@ def plain(text: str) -> str:
 _TOKEN = re.compile(r"\[\[|\]\]|\[([a-zA-Z]*[^\[\]]*)\]|[^\[\]]+|[\[\]]")
 
 
-def visible(multi: bytes) -> str:
-    """Give the text that people see, its lines and pages apart by one space; lenient, for others write too."""
-    parts = []
+def pages_of(multi: bytes) -> list[list[str]]:
+    """Give the lines of each page that people see; lenient, for others write too."""
+    pages = [[""]]
     for match in _TOKEN.finditer(multi.decode("latin-1")):
         token, tag = match[0], match[1]
-        if token in ("[[", "]]"):
-            parts.append(token[0])
-        elif tag is None:
-            parts.append(token)
-        elif re.match(r"n[lp]", tag, re.IGNORECASE):
-            parts.append(" ")
-    return plain("".join(parts))
+        if tag is None:
+            pages[-1][-1] += token[0] if token in ("[[", "]]") else token
+        elif tag[:2].lower() == "nl":
+            pages[-1].append("")
+        elif tag[:2].lower() == "np":
+            pages.append([""])
+    return pages
+
+
+def visible(multi: bytes) -> str:
+    """Give the text that people see, its lines and pages apart by one space."""
+    return plain(" ".join(line for page in pages_of(multi) for line in page))

@@ -83,12 +83,16 @@ class AlphaSimulator:
 
     known_faults: Collection[Fault] = (Fault.SLOW, Fault.UNREACHABLE, Fault.LOCAL, Fault.MUTE, Fault.LIES)
 
-    def __init__(self, port: int = 0, *, host: str = "127.0.0.1", address: str = "01") -> None:
-        """Take port 0 for any free one; ``address``: its own, two hexadecimal digits, beside ``00`` for all."""
+    def __init__(self, port: int = 0, *, host: str = "127.0.0.1", address: str = "01", slow: float = SLOW) -> None:
+        """Take port 0 for any free one; ``address``: its own, two hexadecimal digits, beside ``00`` for all.
+
+        ``slow``: seconds for each command with that fault.
+        """
         self.host = host
         self.faults: Collection[Fault] = frozenset()
         self.ignored: list[str] = []
         self._address = address.encode()
+        self._slow = slow
         self._port = port
         self._file = b""
         self._told = b""  # what it was told last, for a sign that lies
@@ -157,7 +161,7 @@ class AlphaSimulator:
 
     async def _obey(self, command: bytes, writer: asyncio.StreamWriter) -> None:
         if Fault.SLOW in self.faults:
-            await asyncio.sleep(SLOW)
+            await asyncio.sleep(self._slow)
         if command[:2] == b"A0":
             self._write(command[2:])
         elif command == b"B0":

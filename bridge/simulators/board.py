@@ -51,8 +51,8 @@ class Faults(BaseModel):
 
     ``down``: drops the connection, and nothing happens. ``delay``: seconds before a request takes effect (also when the
     client has hung up by then). ``status``: answers this and does nothing, with ``retry_after`` seconds if given.
-    ``fail_after``: does what is asked and then answers this status, or breaks off when it is 0. ``verbs``: only these;
-    empty is all.
+    ``fail_after``: does what is asked and then answers this status, or breaks off when it is 0. ``lies``: tells what it
+    was told to show, whatever it shows. ``verbs``: only these; empty is all.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -62,6 +62,7 @@ class Faults(BaseModel):
     status: int | None = Field(None, ge=200, le=599)
     retry_after: int | None = Field(None, ge=0)
     fail_after: int | None = Field(None, ge=0, le=599)
+    lies: bool = False
     verbs: tuple[str, ...] = Field((), strict=False)
 
 
@@ -88,6 +89,7 @@ class BoardSimulator:
         self._control = control
         self._verifier = Webhook(secret) if secret else None
         self._lit: dict[str, dict[str, Body]] = {}
+        self._told: dict[Key, Body] = {}  # what it was told to show, for a board that lies
         self._deadlines: list[tuple[float, int, Key, Body]] = []
         self._count = itertools.count()
         self._faults: dict[str, Faults] = {}
@@ -223,7 +225,7 @@ class BoardSimulator:
         return web.Response(status=405, headers={"Allow": "PUT, GET, DELETE"}, text="Only PUT, GET and DELETE.")
 
     def _show(self, key: Key, body: Body) -> web.Response:
-        self._lit.setdefault(key[0], {})[key[1]] = body
+        self._lit.setdefault(key[0], {})[key[1]] = self._told[key] = body
         if body["validUntil"] is not None:
             until = parse_time(body["validUntil"]).timestamp()
             heapq.heappush(self._deadlines, (until, next(self._count), key, body))
@@ -231,13 +233,15 @@ class BoardSimulator:
         return web.Response(status=204)
 
     def _tell(self, key: Key) -> web.Response:
-        body = self._lit.get(key[0], {}).get(key[1])
+        lies = self._faults.get(key[0], self._everywhere).lies
+        body = self._told.get(key) if lies else self._lit.get(key[0], {}).get(key[1])
         self._note("GET", key, body["revision"] if body else None)
         if body is None:
             return web.Response(status=404, text="Nothing is shown here.")
         return web.json_response(body)
 
     def _clear(self, key: Key) -> web.Response:
+        self._told.pop(key, None)
         body = self._lit.get(key[0], {}).pop(key[1], None)
         self._note("DELETE", key, body["revision"] if body else None)
         return web.Response(status=204 if body else 404)

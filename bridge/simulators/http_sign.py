@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
+from typing import Self
 
 from rich.console import Group, RenderableType
 
@@ -10,13 +11,14 @@ from bridge.simulators.board import BoardSimulator, Faults
 from bridge.simulators.fault import SLOW, Fault
 
 BOARD = "board"  # the one that somebody else writes on; there are as many as there are paths
-_FAULTS: Mapping[Fault, Faults] = {
+_FAULTS: dict[Fault, Faults] = {
     Fault.SLOW: Faults(delay=SLOW),
     Fault.UNREACHABLE: Faults(down=True),
     Fault.REFUSES: Faults(status=503),
     Fault.REJECTS: Faults(status=403),
     Fault.LOCAL: Faults(status=503, verbs=("PUT", "DELETE")),
     Fault.MUTE: Faults(fail_after=0),
+    Fault.LIES: Faults(lies=True),
 }
 
 
@@ -25,10 +27,18 @@ class HttpSimulator:
 
     known_faults: Collection[Fault] = tuple(_FAULTS)
 
-    def __init__(self, port: int = 0, *, host: str = "127.0.0.1") -> None:
-        """Take port 0 for any free one."""
+    def __init__(self, port: int = 0, *, host: str = "127.0.0.1", slow: float = SLOW) -> None:
+        """Take port 0 for any free one; ``slow``: seconds for each answer with that fault."""
         self._boards = BoardSimulator(port, host=host)
         self._faults: Collection[Fault] = frozenset()
+        self._changes = _FAULTS | {Fault.SLOW: Faults(delay=slow)}
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
 
     @property
     def port(self) -> int:
@@ -43,7 +53,7 @@ class HttpSimulator:
     @faults.setter
     def faults(self, faults: Collection[Fault]) -> None:
         self._faults = faults
-        changes = [_FAULTS[fault].model_dump(exclude_defaults=True) for fault in _FAULTS if fault in faults]
+        changes = [self._changes[fault].model_dump(exclude_defaults=True) for fault in _FAULTS if fault in faults]
         self._boards.fail(Faults(**{name: value for change in changes for name, value in change.items()}))
 
     async def start(self) -> None:

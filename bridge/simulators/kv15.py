@@ -19,6 +19,7 @@ from rich.text import Text
 
 from bridge.protocols.kv8 import Told, write_frames
 from bridge.protocols.kv15 import NAMESPACE, Envelope, Key, write_answer
+from bridge.simulators.board_picture import draw
 from bridge.simulators.fault import SLOW, Fault
 from bridge.simulators.kv15_body import Order, Refused, Shown, read_dossier
 
@@ -94,10 +95,13 @@ class Kv15Simulator:
 
     def _open_feed(self, port: int) -> None:
         self._feed = zmq.Context().socket(zmq.XPUB)
-        if port:
-            self._feed.bind(self.kv8_url)
-        else:
+        if not port:
             self.kv8_port = self._feed.bind_to_random_port(f"tcp://{self._host}")
+            return
+        try:
+            self._feed.bind(self.kv8_url)
+        except zmq.ZMQError as error:
+            raise OSError(error.errno, f"its KV8 feed at port {port}: {error.strerror}") from error
 
     async def stop(self) -> None:
         """Refuse connections, and close the feed; what is shown stays."""
@@ -140,12 +144,14 @@ class Kv15Simulator:
 
     def picture(self) -> RenderableType:
         """Draw the displays, one below the other."""
-        mark = ", ".join(sorted(self.faults)) or "well"
+        name = f"KV15 receiver, {self.url}"
+        if not self.shown():
+            return draw(name, [], 24, 3)
         faces = [
-            Panel(Text("\n\n".join(self.at(stop)) or " ", style="bold #ffb000 on #000000"), title=f"stop {stop}")
-            for stop in self._stops() or ["-"]
+            Panel(Text("\n\n".join(self.at(stop)) or "dark", style="bold #ffb000 on #000000"), title=f"stop {stop}")
+            for stop in self._stops()
         ]
-        return Group(*faces, Text(f"KV15 receiver, {self.url}: {mark}"))
+        return Group(Text(name, style="bold"), *faces)
 
     def _stops(self) -> list[str]:
         return sorted({stop for shown in self._messages.values() for stop in shown.stops})

@@ -58,10 +58,20 @@ class MqttDisplay:
     known_faults: Collection[Fault] = tuple(Fault)
 
     def __init__(
-        self, port: int = 1883, *, host: str = "127.0.0.1", topic: str = "burgernet/display", room: int = 100_000
+        self,
+        port: int = 1883,
+        *,
+        host: str = "127.0.0.1",
+        topic: str = "burgernet/display",
+        room: int = 100_000,
+        slow: float = SLOW,
     ) -> None:
-        """Take the broker's port and host, the display's topic, and how many characters it has room for."""
+        """Take the broker's port and host, the display's topic, and how many characters it has room for.
+
+        ``slow``: seconds until it does what it is told, with that fault.
+        """
         self.topic = topic
+        self._slow = slow
         self.connected = False
         self._host, self._port, self._room = host, port, room
         self._faults: Collection[Fault] = frozenset()
@@ -185,7 +195,7 @@ class MqttDisplay:
     async def _listen(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
             if Fault.SLOW in self._faults:
-                await asyncio.sleep(SLOW)
+                await asyncio.sleep(self._slow)
             self._take(message.payload if isinstance(message.payload, bytes) else b"")
             self._tell()
 

@@ -25,16 +25,17 @@ from pysnmp.proto.rfc1905 import (
     SetRequestPDU,
 )
 from rich.console import RenderableType
-from rich.panel import Panel
-from rich.text import Text
 
 from bridge.protocols import ntcip_names as names
+from bridge.protocols.ntcip_multi import pages_of, plain
+from bridge.simulators.board_picture import draw
 from bridge.simulators.fault import SLOW, Fault
 from bridge.simulators.ntcip_memory import Refusal, Silence, Value
 from bridge.simulators.ntcip_sign import SignState
 
 USER, AUTH_PASSWORD, PRIV_PASSWORD = "burgernet", "geheim-genoeg", "nog-geheimer"  # of SNMPv3: SHA and AES
 _DECISIVE = frozenset({names.ACTIVATE, names.TIME_REMAINING})  # what a mute sign does and does not answer
+COLUMNS, ROWS = 24, 3  # of its picture: about what fits on it
 SHORT = 4  # values in a datagram of a sign that takes only short ones
 _ERRORS = {
     "tooBig": 1,
@@ -130,13 +131,10 @@ class NtcipSimulator:
         return [self.sign.text] if self.sign.text else []
 
     def picture(self) -> RenderableType:
-        """Draw what it shows: its pages, one below the other."""
-        text = self.sign.text
-        mark = ", ".join(sorted(self.faults)) or "well"
-        lines = self.sign.buffer.multi.decode("latin-1") if text else ""
-        return Panel(
-            Text(lines or " ", style="bold yellow on black"), title=f"NTCIP sign, UDP port {self.port}", subtitle=mark
-        )
+        """Draw its pages."""
+        pages = pages_of(self.sign.buffer.multi) if self.sign.text else []
+        faces = [(list(map(plain, lines)), f"page {number}") for number, lines in enumerate(pages, 1)]
+        return draw(f"NTCIP sign, UDP port {self.port}", faces, COLUMNS, ROWS)
 
 
 class _Responder(CommandResponderBase):  # type: ignore[misc]

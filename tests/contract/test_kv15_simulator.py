@@ -101,12 +101,14 @@ async def test_the_carrier_overrules(receiver: Kv15Simulator) -> None:
 
 
 async def test_its_picture_has_what_it_shows(receiver: Kv15Simulator) -> None:
-    """Each stop is drawn with its text, which is no markup; its faults stand below."""
-    await post(receiver, dossier("[bold]Kind vermist"))
-    receiver.faults = {Fault.SLOW}
+    """Each stop is drawn with its text, which is no markup; before the first one it is dark."""
     drawn = StringIO()
-    Console(file=drawn, width=80).print(receiver.picture())
-    for words in ("stop 1", "stop 2", "[bold]Kind vermist", "slow", receiver.url):
+    console = Console(file=drawn, width=80)
+    console.print(receiver.picture())
+    assert " dark " in drawn.getvalue()
+    await post(receiver, dossier("[bold]Kind vermist"))
+    console.print(receiver.picture())
+    for words in ("stop 1", "stop 2", "[bold]Kind vermist", receiver.url):
         assert words in drawn.getvalue()
 
 

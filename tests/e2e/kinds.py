@@ -1,7 +1,4 @@
-"""Every kind of board, as the end-to-end tests hold it in their hand: what it shows, and how it fails.
-
-Boards of ``http_sign`` are the many of ``test_zombies.py``.
-"""
+"""Every kind of board, as the end-to-end tests hold it in their hand: what it shows, and how it fails."""
 
 from __future__ import annotations
 
@@ -18,6 +15,7 @@ import aiohttp
 
 from bridge.simulators.alpha import AlphaSimulator
 from bridge.simulators.fault import Fault
+from bridge.simulators.http_sign import HttpSimulator
 from bridge.simulators.kv15 import Kv15Simulator
 from bridge.simulators.mqtt_display import MqttDisplay
 from bridge.simulators.ntcip import NtcipSimulator
@@ -168,14 +166,22 @@ class Kind:
     channel: str = "sign"
     tells: bool = True  # whether it can be seen that a board forgot
     sees: bool = True  # whether anybody tells what it shows
-    environment: dict[str, str] = field(default_factory=dict)
 
 
-def _token(number: int) -> str:
+def token(number: int) -> str:
+    """Give the address of a screen's page."""
     return f"scherm-{number}-0123456789abcdefghijklmn"
 
 
 KINDS = {
+    "http_sign": Kind(
+        lambda place, number: HttpSimulator(slow=SLOW),
+        lambda place, one, number: {
+            "address": f"http://127.0.0.1:{one.port}/board",
+            "sign": {"columns": 40, "rows": 4, "pages": 9},
+        },
+        {"timeout": 5},
+    ),
     "ntcip_sign": Kind(
         lambda place, number: NtcipSimulator(slow=SLOW),
         lambda place, one, number: {
@@ -193,7 +199,7 @@ KINDS = {
         tells=False,  # without KV8 a stop tells nobody what it shows
     ),
     "alpha_sign": Kind(
-        lambda place, number: AlphaSimulator(),
+        lambda place, number: AlphaSimulator(slow=SLOW),
         lambda place, one, number: {
             "address": f"127.0.0.1:{one.port}",
             "sign": {"columns": 60, "rows": 2, "pages": 1},
@@ -201,7 +207,7 @@ KINDS = {
         {"timeout": 5, "pause": 0.02},
     ),
     "mqtt_sign": Kind(
-        lambda place, number: MqttDisplay(place.mqtt, topic=f"stad/bord-{number}"),
+        lambda place, number: MqttDisplay(place.mqtt, topic=f"stad/bord-{number}", slow=SLOW),
         lambda place, one, number: {
             "address": f"mqtt://127.0.0.1:{place.mqtt}/stad/bord-{number}",
             "sign": {"columns": 40, "rows": 4, "pages": 9},
@@ -209,11 +215,10 @@ KINDS = {
         {"timeout": 5},
     ),
     "display": Kind(
-        lambda place, number: Kiosk(f"{place.url}/display/{_token(number)}", number),
+        lambda place, number: Kiosk(f"{place.url}/display/{token(number)}", number),
         lambda place, one, number: {"address": f"scherm-{number}", "secret_env": f"SCREEN_{number}"},
         {"patience": 3},
         "display",
-        environment={f"SCREEN_{number}": _token(number) for number in range(4)},
     ),
     "work_order": Kind(
         lambda place, number: Supplier(place.mails, f"bord{number}@borden.example"),

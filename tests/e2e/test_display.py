@@ -145,6 +145,36 @@ async def test_a_screen_without_a_bridge_goes_dark_and_comes_back(alone: Bench, 
     await alone.until_settled("Z1")
 
 
+async def test_zombies_in_a_browser(alone: Bench, browser: Browser) -> None:
+    """Whether its page was closed, slow or without a bridge when a case ended: none of it stays on the screen."""
+    url = prepare(alone)
+    await alone.start()
+    await alone.run("send", "-", stdin=event("A", "opened", **words(TEXT)))
+    await alone.run("send", "-", stdin=event("A", "ended"))
+    screen = await open_screen(browser, url)
+    client = await screen.page.context.new_cdp_session(screen.page)
+    await client.send("Network.enable")
+    slow = {"offline": False, "latency": 1000, "downloadThroughput": -1, "uploadThroughput": -1}
+    await client.send("Network.emulateNetworkConditions", slow)
+    await alone.run("send", "-", stdin=event("B", "opened", **words(TEXT)))
+    await screen.until(TEXT)
+    await alone.run("send", "-", stdin=event("B", "ended"))  # what it says of the alert is still under way
+    await screen.until("")
+    await client.send("Network.emulateNetworkConditions", {**slow, "latency": 0})
+    await alone.run("send", "-", stdin=event("C", "opened", **words(OTHER)))
+    await screen.until(OTHER)
+    await alone.bridges[-1].kill()
+    await alone.run("send", "-", stdin=event("C", "ended"))
+    await alone.start()
+
+    async def proven() -> bool:
+        reports = [await alone.run("retraction", "report", case, "--json", code=None) for case in "ABC"]
+        return all(report.json["proven"] for report in reports)
+
+    await until(proven, "all three are proven to be gone")
+    assert await screen.text() == ""
+
+
 async def _timed(screen: Screen, text: str, seconds: float) -> float:
     began = datetime.now(UTC)
     await screen.until(text, seconds)

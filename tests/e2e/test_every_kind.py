@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bridge.simulators.fault import Fault, Simulator
+from bridge.testing import HOSTILE_TEXTS
 from tests.contract.mosquitto import MOSQUITTO, Mosquitto, free_port
 from tests.e2e.bench import Bench, event
-from tests.e2e.kinds import DEAD_MAN, KINDS, SLOW, Kind, Place
+from tests.e2e.kinds import DEAD_MAN, KINDS, SLOW, Kind, Place, token
 from tests.e2e.process import until
 
 CASE, OTHER_CASE = "2026112200042", "2026112200043"
 TEXT, OTHER = "Jongen (8) vermist. Rode jas. Bel 112.", "Man (81) vermist. Grijs vest."
 BOARDS = 4
+CONTROL = "control-characters"  # in no text at all: the event that brings them is refused
+TEXTS = {name: text for name, text in HOSTILE_TEXTS.items() if name != CONTROL}
+LONG, EMOJI, ARABIC = "five thousand characters", "emoji", "right-to-left"
+SIZE, LETTERS = {LONG: "de tekst past niet volledig op dit bord"}, dict.fromkeys((EMOJI, ARABIC), "does not have")
+REFUSES = dict.fromkeys(KINDS, SIZE) | {
+    "ntcip_sign": SIZE | LETTERS | {"markup": "heeft 27 tekens, een regel 20"},
+    "alpha_sign": SIZE | LETTERS,
+    "display": {},
+}
 NO_BROKER = pytest.mark.skipif(MOSQUITTO is None, reason="Debian's mosquitto is not installed; run: make services")
 PARAMS = [pytest.param(name, marks=[NO_BROKER] if name == "mqtt_sign" else []) for name in KINDS]
 
 
 def words(text: str) -> dict[str, Any]:
-    """Give an event's data with this text alone."""
-    return {"info": [{"language": "nl", "description": text}]}
+    """Give an event's data with this text alone, for all of the town."""
+    return {"info": [{"language": "nl", "description": text}], "area": {"circle": ["52.0,4.5 99"]}}
 
 
 class Town:
@@ -53,25 +63,32 @@ class Town:
         await until(lambda: self.shown() == [text] * BOARDS, f"every board shows {text!r}", seconds)
 
 
-@pytest.fixture(params=PARAMS)
-async def town(request: pytest.FixtureRequest, alone: Bench, tmp_path: Path) -> AsyncIterator[Town]:
-    """Give a town with four boards of each kind in turn, without the bridge."""
-    name, kind = request.param, KINDS[request.param]
-    port, owner = free_port(), {"name": "Proefstad", "kind": "municipality"}
+@asynccontextmanager
+async def open_town(name: str, bench: Bench, folder: Path, boards: int = BOARDS) -> AsyncIterator[Town]:
+    """Give a town with boards of one kind, each at a place of its own, without the bridge."""
+    kind, port = KINDS[name], free_port()
     url = f"http://127.0.0.1:{port}"
     async with AsyncExitStack() as stack:
-        broker = await stack.enter_async_context(Mosquitto(tmp_path)) if name == "mqtt_sign" else None
-        place = Place(url, broker.port if broker else 0, alone.mails)
-        boards = [await stack.enter_async_context(kind.make(place, number)) for number in range(BOARDS)]
-        for number, board in enumerate(boards):
-            alone._add(f"bord-{number}", kind.channel, name, owner, **kind.target(place, board, number))
-        alone.environment |= kind.environment
-        mail_server = {"host": alone.mails.host, "port": alone.mails.port} if name == "work_order" else {}
-        alone.settings["adapters"][name] = {**kind.settings, **mail_server}
-        alone.settings["web"] = {"port": port, "public_url": url}
-        alone.settings["display"] = {"dead_man": DEAD_MAN, "beat": 1}
-        alone.settings["dispatch"] = {"checks": [0.5, 1, 2], "retry_base": 0.2, "retry_max": 1, "urgent_max": 1}
-        yield Town(alone, kind, boards)
+        broker = await stack.enter_async_context(Mosquitto(folder)) if name == "mqtt_sign" else None
+        place = Place(url, broker.port if broker else 0, bench.mails)
+        made = [await stack.enter_async_context(kind.make(place, number)) for number in range(boards)]
+        for number, board in enumerate(made):
+            words = {"location": {"lat": 52.0 + number / 10, "lon": 4.5}, **kind.target(place, board, number)}
+            bench._add(f"bord-{number}", kind.channel, name, {"name": "Proefstad", "kind": "municipality"}, **words)
+        bench.environment |= {f"SCREEN_{number}": token(number) for number in range(boards)}
+        mail_server = {"host": bench.mails.host, "port": bench.mails.port} if name == "work_order" else {}
+        bench.settings["adapters"][name] = {**kind.settings, **mail_server}
+        bench.settings["web"] = {"port": port, "public_url": url}
+        bench.settings["display"] = {"dead_man": DEAD_MAN, "beat": 1}
+        bench.settings["dispatch"] = {"checks": [0.5, 1, 2], "retry_base": 0.2, "retry_max": 1, "urgent_max": 1}
+        yield Town(bench, kind, made)
+
+
+@pytest.fixture(params=PARAMS)
+async def town(request: pytest.FixtureRequest, alone: Bench, tmp_path: Path) -> AsyncIterator[Town]:
+    """Give a town of each kind in turn."""
+    async with open_town(request.param, alone, tmp_path) as town:
+        yield town
 
 
 async def test_zombies(town: Town) -> None:
@@ -140,3 +157,43 @@ async def test_two_alerts_and_a_loss_of_power(town: Town) -> None:
         return {(one["applied"], one["seen"]) for one in found} == {("shown", "ours" if town.kind.sees else None)}
 
     await until(seen, "every board was seen as it is to be")
+
+
+@pytest.mark.parametrize("name", PARAMS)
+async def test_any_text(name: str, alone: Bench, tmp_path: Path) -> None:
+    """Whatever a text holds, a board shows it as it was sent, or nothing at all and the reason is told (R3, I7)."""
+    async with open_town(name, alone, tmp_path, len(TEXTS)) as town:
+        await alone.start()
+        for number, text in enumerate(TEXTS.values()):
+            area = {"circle": [f"{52 + number / 10},4.5 1"]}
+            (tmp_path / f"{number}.json").write_bytes(event(f"case-{number}", "opened", **words(text) | {"area": area}))
+        await alone.run("send", *(str(tmp_path / f"{number}.json") for number in range(len(TEXTS))))
+
+        why: dict[str, str | None] = {}
+
+        async def decided() -> bool:
+            cases = {one["case"]: one["postings"] for one in (await alone.run("status", "--json")).json["cases"]}
+            why.update((text, _why_not(number, cases[f"case-{number}"])) for number, text in enumerate(TEXTS))
+            return None not in why.values()
+
+        await until(decided, "every board shows its text or refuses it")
+        refused = {text: str(reason) for text, reason in why.items() if reason}
+        assert refused.keys() == REFUSES[name].keys()
+        assert all(REFUSES[name][text] in reason for text, reason in refused.items()), refused
+        whole = ["" if text in refused else " ".join(TEXTS[text].split()) for text in TEXTS]
+        assert town.shown() == whole
+
+
+def _why_not(number: int, postings: Sequence[dict[str, Any]]) -> str | None:
+    """Tell why a board does not show its case, or nothing when it does; ``None``: that is not known yet."""
+    [one] = [one for one in postings if one["target"] == f"bord-{number}"]
+    if one["settled"]:
+        return str(one["reason"]) if one["desired"] == "refused" else ""
+    return str(one["error"]) if one["error"] and one["due"] is None else None
+
+
+async def test_control_characters_come_nowhere(alone: Bench) -> None:
+    """An event whose text would give a sign commands is refused, and says which character is at fault."""
+    alone.write()
+    answer = await alone.run("send", "-", stdin=event(CASE, "opened", **words(HOSTILE_TEXTS[CONTROL])), code=2)
+    assert "text without control characters (found U+0004)" in answer.err

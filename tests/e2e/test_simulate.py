@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from bridge.core.target import Owner, OwnerKind, Sign, Target
 from bridge.simulators.alpha import AlphaSimulator
 from bridge.simulators.fault import Fault
 from bridge.simulators.http_sign import HttpSimulator
+from tests.contract.kv15_bench import a_counter
+from tests.contract.kv15_bench import an_adapter as a_kv15_adapter
 from tests.contract.mosquitto import Mosquitto, needs_mosquitto
 from tests.e2e.process import until
 
@@ -183,6 +185,24 @@ async def test_a_simulated_display_is_driven_through_mosquitto(tmp_path: Path) -
         await play("mqtt-display", running)
 
 
+async def test_simulated_stops_are_driven_and_read_back(tmp_path: Path) -> None:
+    """A receiver takes messages at the address that it prints, and tells of them on the feed that it prints."""
+    async with simulating(tmp_path, "kv15", "--port", "0") as running, a_counter(tmp_path) as counter:
+        address = await running.address()
+        feed = running.text.split("is told at ")[1].split()[0]
+        async with a_kv15_adapter(counter, kv8_url=feed, kv8_wait=0.5) as adapter:
+            posting = a_posting("kv15", address)
+
+            async def seen() -> bool:
+                receipt = await adapter.publish(posting, a_content())
+                with suppress(TransientError):  # the feed tells only of what happens once we listen
+                    return (await adapter.observe(receipt)).present
+                return False
+
+            await until(seen)
+        await running.until_says(f"shows: {OPENING}\n")
+
+
 async def test_it_is_drawn_on_a_terminal(tmp_path: Path) -> None:
     """On a terminal it is a picture of the board that changes in place, and words are taken there."""
     ours, its = os.openpty()
@@ -268,7 +288,7 @@ def test_every_kind_can_be_made(kind: str) -> None:
         ("slow now", "not understood: 'slow now'", set()),
         ("write", "not understood: 'write'", set()),
         ("boe", "not understood: 'boe'", set()),
-        ("help", "words: slow, unreachable, local, mute, lies", set()),
+        ("help", "slow         does what it is told, and answers, seconds later\nunreachable  hears nothing\n", set()),
     ],
 )
 def test_words(line: str, answer: str, faults: set[Fault]) -> None:
@@ -301,8 +321,13 @@ async def test_the_faults_of_the_http_board(fault: Fault, error: str) -> None:
             assert raised.type.__name__ == error
             assert simulator.shown() == ([OPENING] if fault is Fault.MUTE else [])
             simulator.faults = frozenset()
-            await adapter.publish(posting, a_content())
+            receipt = await adapter.publish(posting, a_content())
             simulator.reboot()
             assert simulator.shown() == []
+            assert not (await adapter.observe(receipt)).present
+            simulator.faults = {Fault.LIES}
+            assert (await adapter.observe(receipt)).present
+            await adapter.retract(receipt)
+            assert not (await adapter.observe(receipt)).present
     finally:
         await simulator.stop()
