@@ -27,11 +27,12 @@ WORDS: dict[str, dict[str, str]] = {
         "by_geography": "gebied", "by_language": "taal", "by_layout": "indeling", "by_targets": "doelenlijst",
         "by_operator": "operator", "by_case": "zaak", "seen": "gezien", "seen_ours": "staat er", "seen_dark": "donker",
         "seen_other": "iets anders", "seen_gone": "niet meer", "proof": "bewijs", "proof_dark": "donker gezien",
+        "proof_other": "weg gezien", "now": "er staat nu", "still_open": "de zaak is nog open",
         "proof_gone": "weggehaald; niet na te zien",
         "proof_told": "verstuurd; afloop verteld", "proof_never": "stond er niet", "proof_not_yet": "NOG NIET",
         "removed": "weggehaald", "proven": "overal weg", "not_proven": "nog niet overal weg", "audited": "nagerekend",
         "no_findings": "geen verschillen; wat nog gaande is, staat in `status`",
-        "cases": "zaken", "postings": "plaatsingen", "finding": "bevinding",
+        "cases": "zaken", "posting": "plaatsing", "postings": "plaatsingen", "finding": "bevinding",
     },
     "en": {
         "case": "case", "state": "state", "target": "target", "channel": "channel", "desired": "should be",
@@ -45,14 +46,16 @@ WORDS: dict[str, dict[str, str]] = {
         "by_geography": "area", "by_language": "language", "by_layout": "layout", "by_targets": "list of targets",
         "by_operator": "operator", "by_case": "case", "seen": "seen", "seen_ours": "there", "seen_dark": "dark",
         "seen_other": "something else", "seen_gone": "no longer", "proof": "proof", "proof_dark": "seen dark",
+        "proof_other": "seen gone", "now": "there now", "still_open": "the case is still open",
         "proof_gone": "removed; cannot be seen",
         "proof_told": "sent; outcome told", "proof_never": "was never there", "proof_not_yet": "NOT YET",
         "removed": "removed", "proven": "gone everywhere", "not_proven": "not yet gone everywhere",
         "audited": "audited",
         "no_findings": "no differences; what is still under way stands in `status`",
-        "cases": "cases", "postings": "postings", "finding": "finding",
+        "cases": "cases", "posting": "posting", "postings": "postings", "finding": "finding",
     },
 }  # fmt: skip
+MOST_SEEN = 40  # characters of what stands there instead, in a column
 _STYLES = {"shown": "green", "gone": "dim", "refused": "yellow", "unknown": "bold red", "none": ""}
 
 
@@ -85,7 +88,7 @@ def status(console: Console, found: Mapping[str, Any], language: str) -> None:
             state = f"{state} ({words['erased']})"
         parts = (f"{words['case']} {case['case']}", case["category"], state, f"{words['revision']} {case['revision']}")
         console.print(Text(clean(" · ".join(parts)), style="bold"))
-        for line in case["advice"]:
+        for line in case["advice"] if case["state"] == "open" else ():  # nobody can correct a case that is over
             console.print(Text(clean(f"! {line}"), style="yellow"))
         table = _table(words["target"], words["channel"], words["state"], words["seen"], words["why"])
         for one in case["postings"]:
@@ -115,7 +118,8 @@ def _seen(one: Mapping[str, Any], words: Mapping[str, str]) -> Text:
     other = one["seen"] == "other"
     if other and one["desired"] != "shown":  # another case stands there, or somebody else's text: this one is gone
         return Text(f"{words['seen_gone']} {moment}")
-    return Text(f"{words['seen_' + one['seen']]} {moment}", style="bold yellow" if other else "")
+    text = f": {one['seen_text'][:MOST_SEEN]}" if other and one["seen_text"] else ""
+    return Text(clean(f"{words['seen_' + one['seen']]} {moment}{text}"), style="bold yellow" if other else "")
 
 
 def retraction(console: Console, found: Mapping[str, Any], language: str) -> None:
@@ -124,30 +128,54 @@ def retraction(console: Console, found: Mapping[str, Any], language: str) -> Non
     outcome = f": {words[found['outcome']]}" if found["outcome"] else ""
     console.print(Text(clean(f"{words['case']} {found['case']} · {words[found['state']]}{outcome}"), style="bold"))
     table = _table(words["target"], words["channel"], words["removed"], words["proof"])
+    over = found["state"] == "ended"
     for one in found["targets"]:
-        proof = words[f"proof_{one['proof']}"]
-        if one["dark_at"]:
-            proof = f"{proof} {one['dark_at'][:19]}Z"
-        elif one["proof"] == "not_yet":
-            seen = words[f"seen_{one['seen']}"] if one["seen"] else ""
-            why = [seen, one["seen_text"] or "", f"{one['error']} ({one['attempts']}×)" if one["error"] else ""]
-            proof = ": ".join([proof, "; ".join(filter(None, why))]) if any(why) else proof
-        style = "bold red" if one["proof"] == "not_yet" else "green" if one["proof"] == "dark" else ""
+        late = over and one["proof"] == "not_yet"
+        style = "bold red" if late else "green" if one["proof"] == "dark" else ""
         removed = f"{one['gone_at'][:19]}Z" if one["gone_at"] else ""
+        proof = _not_yet(one, words, over=over) if one["proof"] == "not_yet" else _proof(one, words)
         _row(table, one["target"], one["channel"], removed, Text(clean(proof), style=style))
     console.print(table)
     proven = found["proven"]
-    console.print(Text(words["proven" if proven else "not_proven"], style="bold green" if proven else "bold red"))
+    last, style = ("proven", "green") if proven else ("not_proven", "red") if over else ("still_open", "yellow")
+    console.print(Text(words[last], style=f"bold {style}"))
+
+
+def _proof(one: Mapping[str, Any], words: Mapping[str, str]) -> str:
+    """Say how sure it is that it is gone, since when, and what stands there instead."""
+    if not one["dark_at"]:
+        return words[f"proof_{one['proof']}"]
+    moment = f"{one['dark_at'][:19]}Z"
+    if one["seen"] != "other":
+        return f"{words['proof_dark']} {moment}"
+    now = f"; {words['now']}: {one['seen_text']}" if one["seen_text"] else ""
+    return f"{words['proof_other']} {moment}{now}"
+
+
+def _not_yet(one: Mapping[str, Any], words: Mapping[str, str], *, over: bool) -> str:
+    """Say what is known of what is not proven to be gone."""
+    begin = words["proof_not_yet"] if over else ""
+    if one["gone_at"]:
+        begin = f"{begin} {words['proof_dark']}".strip()
+    seen = words[f"seen_{one['seen']}"] if one["seen"] else ""
+    error = f"{one['error']} ({one['attempts']}×)" if one["error"] else ""
+    why = "; ".join(filter(None, [seen, one["seen_text"], error]))
+    return ": ".join(filter(None, [begin, why]))
 
 
 def audited(console: Console, cases: int, postings: int, findings: Sequence[Mapping[str, str]], language: str) -> None:
     """Draw what the audit found."""
     words = WORDS[language]
-    console.print(Text(f"{words['audited']}: {cases} {words['cases']}, {postings} {words['postings']}", style="bold"))
+    counted = [_count(cases, "case", words), _count(postings, "posting", words)]
+    console.print(Text(f"{words['audited']}: {', '.join(counted)}", style="bold"))
     table = _table(words["case"], words["target"], words["finding"])
     for one in findings:
         _row(table, one["case"], one["target"], Text(clean(one["finding"]), style="bold red"))
     console.print(table if findings else Text(words["no_findings"], style="green"))
+
+
+def _count(number: int, what: str, words: Mapping[str, str]) -> str:
+    return f"{number} {words[what if number == 1 else f'{what}s']}"
 
 
 def outbox(console: Console, messages: Sequence[Mapping[str, Any]], language: str) -> None:
