@@ -34,7 +34,7 @@ from bridge.core.errors import (
     TransientError,
 )
 from bridge.core.ports import Order, Orders
-from bridge.core.posting import Capabilities, Kind, Observation, Posting, Receipt
+from bridge.core.posting import Capabilities, Kind, Observation, Posting, Receipt, reference
 from bridge.core.target import Target
 
 _MAILTO = "mailto:"
@@ -217,14 +217,21 @@ class WorkOrder:
     async def _mail(self, target: Target, order: Order, told: dict[str, str]) -> None:
         verb = "plaats" if order.what == "place" else "VERWIJDER"
         reminder = "Herinnering: " if order.sent else ""
-        subject = f"{reminder}Burgernet: {verb} melding op {target.id}"
+        subject = f"{reminder}Burgernet: {verb} melding {reference(order.posting)} op {target.id}"
         content = Content(order.link, order.sent, Phase.OPENED, "nl", subject, _letter(order, told))
         reader = parse_address(target.address.removeprefix(_MAILTO))
         await self._pool.deliver(self._composer.compose(reader, target.id, content, Thread(subject), None))
 
     async def _post(self, target: Target, order: Order, told: dict[str, str]) -> None:
         body = json.dumps(
-            {**told, "what": order.what, "confirm": order.link, "reminder": order.sent}, ensure_ascii=False
+            {
+                **told,
+                "what": order.what,
+                "reference": reference(order.posting),
+                "confirm": order.link,
+                "reminder": order.sent,
+            },
+            ensure_ascii=False,
         )
         headers = {"Content-Type": "application/json"}
         if target.secret:
@@ -255,14 +262,21 @@ def _refused(status: int) -> AdapterError:
 
 def _letter(order: Order, told: dict[str, str]) -> str:
     """Write the mail: in Dutch, for people who work with signs."""
-    lines = [f"Bord: {told['target']} ({told['owner']})", *([f"Plaats: {told['place']}"] if told["place"] else [])]
+    name = reference(order.posting)  # a board may show more than one, and the ended one's text is told no more
+    lines = [
+        f"Kenmerk: {name}",
+        f"Bord: {told['target']} ({told['owner']})",
+        *([f"Plaats: {told['place']}"] if told["place"] else []),
+    ]
     by = day_and_time(datetime.fromisoformat(told["by"]))
     if order.what == "place":
         lines += ["", f"Plaats deze tekst, letterlijk en volledig, vóór {by}:", "", told["text"]]
+        if order.serial > 1:
+            lines += ["", f"Zij vervangt wat er met kenmerk {name} al staat."]
         lines += ["", "Staat het er? Bevestig dat hier; lukt het niet, zeg het daar ook:", order.link]
     else:
-        lines += ["", f"Verwijder de melding van Burgernet van dit bord, vóór {by}.", "De zaak is voorbij."]
-        lines += ["", "Is het bord leeg? Bevestig dat hier:", order.link]
+        lines += ["", f"Verwijder melding {name} van Burgernet van dit bord, vóór {by}.", "De zaak is voorbij."]
+        lines += ["", "Staat zij er niet meer? Bevestig dat hier:", order.link]
     return "\n".join(lines) + "\n"
 
 

@@ -113,6 +113,11 @@ def posting_id(case: str, target: Target) -> str:
     return base64.b32encode(digest)[:26].decode().lower()
 
 
+def reference(posting: str) -> str:
+    """Shorten a posting's id to what people can read to each other."""
+    return posting[:8].upper()
+
+
 class Desired(StrEnum):
     """What should be there."""
 

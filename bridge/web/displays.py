@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -39,6 +40,7 @@ CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:;"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+FILES = ("page.html", "page.js", "page.css")
 _KINDS = {"js": "text/javascript", "css": "text/css"}
 _IMAGES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".svg": "image/svg+xml"}
 ACKNOWLEDGEMENT = "{screen, showing: [keys]}"
@@ -132,17 +134,23 @@ class DisplayPages:
     async def page(self, request: web.Request) -> web.Response:
         """Give the page, which knows nothing yet."""
         target = self._target(request)
-        idle = self._settings.idle
-        values = {
-            "token": request.match_info["token"],
-            "idle": idle,
+        values = {**self._values(target), "edition": self._edition(target)}
+        text = Template(_read("page.html")).substitute(values)
+        return web.Response(text=text, content_type="text/html", headers={"Content-Security-Policy": CSP})
+
+    def _values(self, target: Target) -> dict[str, str]:
+        return {
+            "idle": self._settings.idle,
             "coat": "yes" if self._coat else "no",
             "dead": f"{self._settings.dead_man:g}",
             "beat": f"{self._settings.beat:g}",
             "language": (target.languages or ("nl",))[0],
         }
-        text = Template(_read("page.html")).substitute(values)
-        return web.Response(text=text, content_type="text/html", headers={"Content-Security-Policy": CSP})
+
+    def _edition(self, target: Target) -> str:
+        """Name the page as it is now: one opened under another version or other settings fetches itself anew."""
+        whole = [*(_read(name) for name in FILES), *self._values(target).values()]
+        return _digest("\0".join(whole))[:16]
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Tell one screen the whole state, at once and at every change, and that we are there."""
@@ -158,7 +166,7 @@ class DisplayPages:
                 await self._refresh(target.id, channel)
             await response.prepare(request)
             await response.write(f"retry: {RECONNECT}\n\n".encode())
-            await self._tell(response, channel)
+            await self._tell(response, channel, self._edition(target))
         except StoreUnavailable as error:
             raise web.HTTPServiceUnavailable(text="not now") from error
         except ConnectionError:
@@ -169,21 +177,21 @@ class DisplayPages:
                 self._channels.pop(target.id, None)
         return response
 
-    async def _tell(self, response: web.StreamResponse, channel: _Channel) -> None:
+    async def _tell(self, response: web.StreamResponse, channel: _Channel, edition: str) -> None:
         told = -1
         while not self._closing:
             changed = channel.changed
-            await response.write(BEAT if channel.version == told else self._state(channel))
+            await response.write(BEAT if channel.version == told else self._state(channel, edition))
             told = channel.version
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.beat):
                     await changed.wait()
 
-    def _state(self, channel: _Channel) -> bytes:
+    def _state(self, channel: _Channel, edition: str) -> bytes:
         """Write all that a screen is to show, and for how many seconds more: clocks differ."""
         now = self._clock()
         told = [{**one, "left": one["validUntil"] - now} for one in channel.shown]
-        data = json.dumps({"messages": told}, ensure_ascii=False)
+        data = json.dumps({"messages": told, "edition": edition}, ensure_ascii=False)
         return f"event: state\nid: {channel.version}\ndata: {data}\n\n".encode()
 
     async def acknowledge(self, request: web.Request) -> web.Response:
@@ -264,5 +272,6 @@ def _digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+@cache
 def _read(name: str) -> str:
     return (files("bridge.web") / "pages" / name).read_text("utf-8")

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
 from bridge.adapters.registry import Resources
 from bridge.adapters.work_order import WorkOrder, WorkOrderConfig
-from bridge.core.errors import InvalidInput, OutcomeUnknown, PermanentError, TransientError
-from bridge.core.posting import Posting, posting_id
+from bridge.core.errors import InvalidInput, OutcomeUnknown, PermanentError, StoreUnavailable, TransientError
+from bridge.core.posting import Posting, posting_id, reference
 from bridge.core.target import Target
 from bridge.simulators.smtp_sink import SmtpSink
 from bridge.store.database import Database
@@ -251,6 +252,9 @@ async def test_a_removal_stays_open_until_it_is_confirmed(
         await adapter.retract(receipt)
     assert "VERWIJDER" in str(desk.mails.messages[-1].message["Subject"])
     assert OPENING not in desk.letters()[-1]
+    name = f"Kenmerk: {reference(posting.id)}"  # which of two alerts on the board
+    assert all(name in letter for letter in desk.letters())
+    assert reference(posting.id) in (await desk.look(desk.link()))[1]
     status, page = await desk.press(placing)
     assert (status, "verouderd" in page) == (410, True)
     with pytest.raises(OutcomeUnknown):
@@ -270,6 +274,7 @@ async def test_a_correction_is_a_new_order(adapter: WorkOrder, posting: Posting,
     assert (await desk.press(old))[0] == 410
     with pytest.raises(OutcomeUnknown):
         await adapter.publish(posting, content(posting, CORRECTION))
+    assert ["vervangt" in letter for letter in desk.letters()] == [False, True]
     assert (await desk.press(desk.link()))[0] == 200
     await adapter.publish(posting, content(posting, CORRECTION))
 
@@ -288,6 +293,9 @@ async def test_no_link_can_be_made_up(adapter: WorkOrder, posting: Posting, desk
     ):
         assert (await desk.press(wrong))[0] == 404
         assert (await desk.look(wrong))[0] == 404
+    for cut_off in (link[:-9], link.rpartition("/")[0], f"{desk.url}/order/"):
+        status, page = await desk.look(cut_off)
+        assert (status, "niet geldig. Neem hem geheel over" in page) == (404, True)
     assert (await desk.press(link, "anders"))[0] == 400
     with pytest.raises(OutcomeUnknown):
         await adapter.publish(posting, content(posting))
@@ -317,6 +325,7 @@ async def test_a_web_hook_is_signed_and_a_failure_is_told(adapter: WorkOrder, de
             await adapter.publish(one, content(one))
     headers, body = got[-1]
     assert {"webhook-id", "webhook-timestamp", "webhook-signature"} <= {name.lower() for name in headers}
+    assert body["reference"] == reference(one.id)
     assert (body["what"], body["text"], body["target"]) == ("place", OPENING, "mast-n206")
     await runner.cleanup()
     assert (await desk.press(body["confirm"]))[0] == 200
@@ -338,3 +347,24 @@ def test_an_address_is_a_mailbox_or_a_hook(address: str) -> None:
         WorkOrder.check_target(target(address))
     WorkOrder.check_target(target("mailto:storing@borden.example"))
     WorkOrder.check_target(target("https://borden.example/opdracht"))
+
+
+class Down(OrderStore):
+    """A desk whose database is away."""
+
+    async def asked(self, *_: object) -> NoReturn:
+        """Find nothing out."""
+        raise StoreUnavailable("no connection")
+
+
+async def test_a_supplier_is_told_when_nothing_can_be_noted(database: Database) -> None:
+    """Without the database the page says so, in his language: his answer is not lost in silence."""
+    app = web.Application()
+    OrderPages(Down(database, "", lambda: None)).add_to(app)
+    path = f"/order/{'a' * 26}/1/place/signature"
+    async with TestClient(TestServer(app)) as client:
+        for answer in (await client.get(path), await client.post(path, data={"answer": "done"})):
+            assert answer.status == 503
+            assert "<h1>Het kan nu even niet worden genoteerd." in await answer.text()
+        english = await client.get(path, headers={"Accept-Language": "en"})
+        assert "Try again in a minute." in await english.text()

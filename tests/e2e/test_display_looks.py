@@ -165,3 +165,33 @@ async def test_the_idle_page_on_a_player_of_another_time(alone: Bench, browser: 
     assert box
     assert box["height"] > 400
     assert screen.complaints == []
+
+
+async def test_an_open_page_follows_the_bridges_settings(alone: Bench, browser: Browser) -> None:
+    """A page that is open fetches itself anew, once, when the bridge comes back with other settings; else never."""
+    url = prepare(alone)
+    bridge = await alone.start()
+    screen = await open_screen(browser, url)
+    await alone.run("send", "-", stdin=event("Z1", "opened", **words(TEXT)))
+    await screen.until(TEXT)
+    loads: list[str] = []
+    screen.page.on("load", lambda page: loads.append(page.url))
+
+    async def until_it_speaks() -> None:
+        told = await screen.page.evaluate("heard.wall")
+        await until(lambda: screen.page.evaluate(f"heard.wall > {told}"), "the bridge speaks", 30)
+
+    await bridge.stop()
+    bridge = await alone.start()
+    await until_it_speaks()
+    await screen.until(TEXT)
+    assert not loads, "nothing is new"
+    await bridge.stop()
+    alone.settings["display"] |= {"idle": "black", "dead_man": 7}
+    await alone.start()
+    await until(lambda: len(loads) == 1, "it fetched itself anew", 30)
+    await screen.until(TEXT)
+    assert await screen.page.evaluate("[root.dataset.idle, DEAD]") == ["black", 7000]
+    await until_it_speaks()
+    await until_it_speaks()
+    assert len(loads) == 1

@@ -64,6 +64,17 @@ function take(state) {
   const moment = now();
   messages = state.messages.map((one) => ({ ...one, moment, left: one.left * 1000 }));
   lay(true);
+  renew(state.edition);
+}
+
+// The bridge has other settings by now, or another page: that is fetched, when it is certain to come, and once.
+function renew(edition) {
+  if (edition === root.dataset.edition || sessionStorage.getItem("edition") === edition) return;
+  fetch(location.href).then((answer) => {
+    if (!answer.ok) return;
+    sessionStorage.setItem("edition", edition);
+    location.reload();
+  }, () => {});
 }
 
 // Once a second: what has run out goes, and after a long silence everything does.
