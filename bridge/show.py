@@ -27,7 +27,8 @@ WORDS: dict[str, dict[str, str]] = {
         "by_geography": "gebied", "by_language": "taal", "by_layout": "indeling", "by_targets": "doelenlijst",
         "by_operator": "operator", "by_case": "zaak", "seen": "gezien", "seen_ours": "staat er", "seen_dark": "donker",
         "seen_other": "iets anders", "seen_gone": "niet meer", "proof": "bewijs", "proof_dark": "donker gezien",
-        "proof_other": "weg gezien", "now": "er staat nu", "still_open": "de zaak is nog open",
+        "proof_other": "weg gezien", "last": "laatst gezien", "given_up": "wordt niet meer geprobeerd",
+        "still_open": "de zaak is nog open",
         "proof_gone": "weggehaald; niet na te zien",
         "proof_told": "verstuurd; afloop verteld", "proof_never": "stond er niet", "proof_not_yet": "NOG NIET",
         "removed": "weggehaald", "proven": "overal weg", "not_proven": "nog niet overal weg", "audited": "nagerekend",
@@ -46,7 +47,8 @@ WORDS: dict[str, dict[str, str]] = {
         "by_geography": "area", "by_language": "language", "by_layout": "layout", "by_targets": "list of targets",
         "by_operator": "operator", "by_case": "case", "seen": "seen", "seen_ours": "there", "seen_dark": "dark",
         "seen_other": "something else", "seen_gone": "no longer", "proof": "proof", "proof_dark": "seen dark",
-        "proof_other": "seen gone", "now": "there now", "still_open": "the case is still open",
+        "proof_other": "seen gone", "last": "last seen there", "given_up": "not tried again",
+        "still_open": "the case is still open",
         "proof_gone": "removed; cannot be seen",
         "proof_told": "sent; outcome told", "proof_never": "was never there", "proof_not_yet": "NOT YET",
         "removed": "removed", "proven": "gone everywhere", "not_proven": "not yet gone everywhere",
@@ -92,11 +94,17 @@ def status(console: Console, found: Mapping[str, Any], language: str) -> None:
             console.print(Text(clean(f"! {line}"), style="yellow"))
         table = _table(words["target"], words["channel"], words["state"], words["seen"], words["why"])
         for one in case["postings"]:
-            why = f"{one['error']} ({one['attempts']}×)" if one["error"] else one["reason"]
+            why = _failure(one, words) if one["error"] else one["reason"]
             _row(table, one["target"], one["channel"], _stand(one, words), _seen(one, words), why)
         console.print(table)
     if not found["cases"]:
         console.print(words["nothing"])
+
+
+def _failure(one: Mapping[str, Any], words: Mapping[str, str]) -> str:
+    """Say what went wrong, how often in a row, and whether that was the last try."""
+    last = "" if one["settled"] or one["due"] else f"; {words['given_up']}"
+    return f"{one['error']} ({one['attempts']}×{last})"
 
 
 def _stand(one: Mapping[str, Any], words: Mapping[str, str]) -> Text:
@@ -148,8 +156,8 @@ def _proof(one: Mapping[str, Any], words: Mapping[str, str]) -> str:
     moment = f"{one['dark_at'][:19]}Z"
     if one["seen"] != "other":
         return f"{words['proof_dark']} {moment}"
-    now = f"; {words['now']}: {one['seen_text']}" if one["seen_text"] else ""
-    return f"{words['proof_other']} {moment}{now}"
+    last = f"; {words['last']}: {one['seen_text']}" if one["seen_text"] else ""
+    return f"{words['proof_other']} {moment}{last}"
 
 
 def _not_yet(one: Mapping[str, Any], words: Mapping[str, str], *, over: bool) -> str:
@@ -158,7 +166,7 @@ def _not_yet(one: Mapping[str, Any], words: Mapping[str, str], *, over: bool) ->
     if one["gone_at"]:
         begin = f"{begin} {words['proof_dark']}".strip()
     seen = words[f"seen_{one['seen']}"] if one["seen"] else ""
-    error = f"{one['error']} ({one['attempts']}×)" if one["error"] else ""
+    error = _failure(one, words) if one["error"] else ""
     why = "; ".join(filter(None, [seen, one["seen_text"], error]))
     return ": ".join(filter(None, [begin, why]))
 

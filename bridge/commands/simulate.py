@@ -118,7 +118,7 @@ class _Screen:
 
     def say(self, answer: str) -> None:
         """Answer a word, which stands on the screen by now."""
-        self._answer, self._drawn = answer, ""
+        self._answer, self._drawn = "" if answer == _faults(self._simulator) else answer, ""
 
     def look(self) -> None:
         """Draw it if it looks otherwise."""

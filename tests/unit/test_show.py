@@ -25,6 +25,7 @@ POSTING = {
     "verified_at": "2026-11-22T09:15:00.000+00:00",
     "seen": "ours",
     "seen_text": None,
+    "due": "2026-11-22T09:20:00.000+00:00",
 }
 CASE = {
     "case": "Z1",
@@ -56,6 +57,18 @@ def test_what_was_seen_is_told_by_what_ought_to_be_there(desired: str, seen: str
     assert words in said.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("due", "words"),
+    [("2026-11-22T09:20:00.000+00:00", "away (3×)"), (None, "away (3×; wordt niet meer geprobeerd)")],
+)
+def test_a_failure_says_whether_it_is_tried_again(due: str | None, words: str) -> None:
+    """Who reads of a failure knows whether the bridge goes on by itself, or somebody must do something."""
+    said = io.StringIO()
+    posting = {**POSTING, "applied": "none", "settled": False, "error": "away", "attempts": 3, "due": due}
+    show.status(Console(file=said, width=160), {"cases": [{**CASE, "postings": [posting]}]}, "nl")
+    assert words in said.getvalue()
+
+
 def test_advice_is_for_who_can_still_follow_it() -> None:
     """What a text lacks is told while the case is open, and not when it is over."""
     for state, told in (("open", True), ("ended", False)):
@@ -76,7 +89,7 @@ LIT = {**POSTING, "proof": "not_yet", "gone_at": None, "dark_at": None}
         (
             "ended",
             {**PROVEN, "dark_at": "2026-11-22T10:00:02.000+00:00", "seen": "other", "seen_text": "KERMIS"},
-            "weg gezien 2026-11-22T10:00:02Z; er staat nu: KERMIS|overal weg",
+            "weg gezien 2026-11-22T10:00:02Z; laatst gezien: KERMIS|overal weg",
         ),
         ("ended", {**PROVEN, "proof": "not_yet", "dark_at": None, "seen": None}, "NOG NIET donker gezien|nog niet overal weg"),
         ("ended", {**LIT, "error": "no answer", "attempts": 3}, "NOG NIET: staat er; no answer (3×)|nog niet overal weg"),
