@@ -85,17 +85,20 @@ class OrderStore:
         """Take a supplier's word; the dispatcher looks at once. Who said *cannot* may still say *done*."""
         values = {"answer": answer, "reason": reason[:MOST_REASON], "answered_at": self._database.clock()}
         mine = and_(_o.posting == posting, _o.serial == serial, _o.answer != "done")
-        flying = select(_p.id).where(_p.id == posting, _p.claim.is_not(None))
-        due = update(schema.postings).where(_p.id == posting, _p.claim.is_(None)).values(due=values["answered_at"])
-
-        def write(connection: Connection) -> bool:
-            connection.execute(update(schema.orders).where(mine).values(values))
-            return bool(connection.execute(due).rowcount) or connection.scalar(flying) is None
-
-        # A step that is under way may have looked before the answer came: there must be one after it.
-        while not await self._database.write(write, ring=True):  # noqa: ASYNC110 - it may end in another process
+        said = update(schema.orders).where(mine).values(values)
+        await self._database.write(lambda connection: connection.execute(said).rowcount)
+        # A step that is under way may have looked before that: there must be one after it. One whose lease has run out
+        # is taken over, and looks anew.
+        while await self._is_flying(posting):  # noqa: ASYNC110 - it may end in another process
             await asyncio.sleep(STEP)
+        due = update(schema.postings).where(_p.id == posting, _p.claim.is_(None)).values(due=self._database.clock())
+        await self._database.write(lambda connection: connection.execute(due).rowcount, ring=True)
         self._wake()
+
+    async def _is_flying(self, posting: str) -> bool:
+        """Tell whether a step of a posting is under way, as far as its lease tells."""
+        mine = select(_p.id).where(_p.id == posting, _p.claim.is_not(None), _p.due > self._database.clock())
+        return bool(await self._database.read(lambda connection: connection.scalar(mine)))
 
     def _order(self, row: Any, key: str) -> Order:
         link = f"{self._public_url}/order/{row.posting}/{row.serial}/{row.what}/"

@@ -46,3 +46,30 @@ async def test_an_answer_that_comes_during_the_step_is_heard_after_it(database: 
         supplied.told.set()
         await spine.until(lambda: len(supplied.shown) == 1, travel=False)
         await answer
+
+
+async def test_an_answer_waits_for_no_step_that_nobody_takes(database: Database) -> None:
+    """A worker that died in the step, and no other: what the supplier says is kept, and his page is answered in time."""
+    hanging = FakeBoard()
+    begun = asyncio.Event()
+
+    async def hang(_act: object) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    hanging.fail(hang, step=Step.PUBLISH, times=1)
+    async with Spine(database, [target := board("b")], adapters={"board": hanging}) as spine:
+        database.clock = spine.clock  # type: ignore[method-assign]
+        orders = OrderStore(database, "http://bridge.example", spine.wake)
+        worker = spine.start()
+        await spine.opened()
+        await begun.wait()
+        await worker.kill()
+        posting = Posting(spine.posting_id("b"), "zaak", target)
+        order = await orders.ask(posting, "place", "key", {})
+        spine.clock.now += 3600
+        async with asyncio.timeout(5):
+            await orders.answer(posting.id, order.serial, "done")
+        latest = await orders.latest(posting)
+        assert latest
+        assert latest.answer == "done"
