@@ -15,7 +15,7 @@ from tests.simulation.broker import Letter
 from tests.simulation.history import ACTIVE, SKEW, START, Message
 from tests.simulation.machine import SimDatabase
 from tests.simulation.signs import ROOM
-from tests.simulation.world import Shown, World
+from tests.simulation.world import BETWEEN, Shown, World
 
 BOARD_WORDS = {"missing_child_alert", "missing_child", "missing_person", "amber_alert"}
 SIGNS = {"sign-a", "sign-b"}  # boards that hold one message
@@ -295,7 +295,7 @@ class Judge:
             before = [one.text for one, since in crowd if one.text in texts and _rank(one, since) <= _rank(said, begun)]
             if not row["waits"]:
                 self.world.violate(f"I3: {target} should show {said.text!r} or let it wait, and shows {texts}")
-            elif len(" | ".join([*before, said.text])) <= ROOM:
+            elif len(BETWEEN.join([*before, said.text])) <= ROOM:
                 self.world.violate(f"I3: {target} has room for {said.text!r}, which waits, and shows {texts}")
 
     def _mails(self, case: str, target: str) -> Iterable[Content]:

@@ -10,29 +10,17 @@ from bridge.core.errors import PermanentError
 from bridge.core.layout import DoesNotFit
 from bridge.core.posting import Observation, Posting, Receipt, Step, posting_id
 from bridge.core.turns import fit
-from tests.simulation.channels import BOARD, Channel
-from tests.simulation.world import Shown
+from tests.simulation.channels import BOARD, SimBoard
+from tests.simulation.world import BETWEEN, Shown
 
 ROOM = 60  # characters: two short texts fit, a long one stands alone
-BETWEEN = " | "
 SIGN = replace(BOARD, holds_one=True, photo=False)
 
 
-class SimSign(Channel):
+class SimSign(SimBoard):
     """A sign whose message clears itself at ``valid_until``."""
 
     capabilities = SIGN
-
-    async def publish(self, posting: Posting, content: Content) -> Receipt:
-        """Write the message."""
-        receipt: Receipt = await self._go(Step.PUBLISH, posting, lambda: self._write(posting, content), content)
-        return receipt
-
-    async def update(self, receipt: Receipt, content: Content) -> Receipt:
-        """Write another message."""
-        posting = receipt.posting
-        after: Receipt = await self._go(Step.UPDATE, posting, lambda: self._write(posting, content), content)
-        return after
 
     async def retract(self, receipt: Receipt) -> None:
         """Put the sign out, unless what it shows is not ours."""
@@ -54,7 +42,7 @@ class SimSign(Channel):
         """Never asked: writing again is harmless."""
         raise PermanentError(f"{posting.target.id} is written again")
 
-    def _write(self, posting: Posting, content: Content) -> Receipt:
+    def _put(self, posting: Posting, content: Content) -> Receipt:
         world, target = self.world, posting.target
         try:
             made, cases = fit(content, _message)

@@ -17,6 +17,7 @@ from bridge.core.target import Target
 from tests.simulation.history import START, History
 from tests.simulation.loop import Process, SimLoop
 
+BETWEEN = " | "  # the texts of a sign's one message
 NOBODY = Context()  # what belongs to no process outlives them all
 
 
@@ -131,7 +132,7 @@ class World:
         """Say what a sign says that it shows."""
         if lying and not self.healed and target in self.stuck:
             return self.stuck[target]
-        return self.foreign.get(target) or " | ".join(one.content.text for one in self.showing(target))
+        return self.foreign.get(target) or BETWEEN.join(one.content.text for one in self.showing(target))
 
     def rewrite(self, target: str, shown: dict[str, Shown]) -> None:
         """Put our message on a sign, or none, in the place of what is there."""
