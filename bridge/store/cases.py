@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -18,15 +18,15 @@ from bridge.core.events import Event, dump
 from bridge.core.trace import Trace, read_trace
 from bridge.store import schema
 from bridge.store.database import Prepared, insert, insert_new, to_json
+from bridge.store.writing import Writing, among, texts
 
 _REGISTERS: TypeAdapter[Registers] = TypeAdapter(Registers)
 
 # Made once: to put a statement together takes longer than to run it, and every event waits for these.
 _events, _cases = schema.events.c, schema.cases.c
-_CASE = select(*(_cases.id, _cases.registers, _cases.standing, _cases.revision, _cases.worded, _cases.expires)).where(
-    _cases.id == bindparam("name")
-)
-_FOUND, _LOCKED = Prepared(_CASE), Prepared(_CASE.with_for_update())
+_CASE = select(_cases.id, _cases.registers, _cases.standing, _cases.revision, _cases.worded, _cases.expires)
+_NAMED = _CASE.where(_cases.id == bindparam("name"))
+_FOUND, _LOCKED = Prepared(_NAMED), Prepared(_NAMED.with_for_update())
 # A case that nobody has heard of: what its columns hold until an event has been taken in.
 _BLANK: dict[str, Any] = {
     **dict.fromkeys(("outcome", "category", "headline", "policy"), ""),
@@ -42,28 +42,46 @@ _NEW = Prepared(
         .on_conflict_do_nothing()
     )
 )
-_EVENT = ("source", "id", "case_id", "type", "time", "received", "verdict", "body")
-_KEEP = Prepared(
+
+
+def _blank_cases(dialect: str) -> Any:
+    name = texts(dialect, "names")
+    return select(name, *(bindparam(key, type_=_cases[key].type) for key in _BLANK)).order_by(name)
+
+
+_MADE = Prepared(
     lambda dialect: (
-        insert(dialect, schema.events).values({name: bindparam(name) for name in _EVENT}).on_conflict_do_nothing()
+        insert(dialect, schema.cases)
+        .from_select(["id", *_BLANK], _blank_cases(dialect), include_defaults=False)
+        .on_conflict_do_nothing()
+        .returning(_cases.id)
     )
 )
-_SAVED = ("standing", "outcome", "category", "headline", "revision", "worded", "registers")
-_SAVED_TIMES = ("expires", "opened", "changed", "erased", "advice")
-_SAVE = Prepared(
-    update(schema.cases)
-    .where(_cases.id == bindparam("p_id"))
-    .values({name: bindparam(f"p_{name}") for name in (*_SAVED, *_SAVED_TIMES)})
+_EVENT = ("source", "id", "case_id", "type", "time", "received", "verdict", "body")
+_KEEP = Prepared(schema.events.insert().values({name: bindparam(name) for name in _EVENT}))
+_KNOWN = Prepared(
+    lambda dialect: select(_events.source, _events.id).where(
+        among(dialect, _events.source, "sources"), among(dialect, _events.id, "ids")
+    )
 )
-_TRACE = Prepared(update(schema.cases).where(_cases.id == bindparam("p_id")).values(trace=bindparam("p_trace")))
 _WORDS = (
     update(schema.cases).where(and_(_cases.id == bindparam("name"), _cases.erased.is_not(None))).values(erased=None)
 )
 _TRACES = select(_cases.id, _cases.trace).where(_cases.id.in_(bindparam("names", expanding=True)))
 
 
-def record_event(connection: Connection, event: Event, received: datetime, verdict: Verdict) -> bool:
-    """Keep an event, with what it does to its case; ``False`` when its source and id are known already."""
+Name = tuple[str, str]  # of an event: its source and its id there
+
+
+def known_events(connection: Connection, events: Iterable[Event]) -> set[Name]:
+    """Tell which events are known already. Ask when their cases are locked: else one may be on its way in."""
+    names = {(event.source, event.id) for event in events}
+    sources, ids = map(set, zip(*names, strict=True))
+    return names & set(map(tuple, _KNOWN.one(connection, {"sources": to_json([*sources]), "ids": to_json([*ids])})))
+
+
+def record_event(writing: Writing, event: Event, received: datetime, verdict: Verdict) -> None:
+    """Keep an event that is not known yet, with what it does to its case."""
     values = {
         "source": event.source,
         "id": event.id,
@@ -74,7 +92,7 @@ def record_event(connection: Connection, event: Event, received: datetime, verdi
         "verdict": verdict.value,
         "body": dump(event),
     }
-    return bool(_KEEP.one(connection, values).rowcount)
+    writing.add(_KEEP, [values])
 
 
 def lock_case(connection: Connection, name: str) -> Case:
@@ -87,9 +105,15 @@ def lock_case(connection: Connection, name: str) -> Case:
     return _case(row)
 
 
-def forget_new(connection: Connection, name: str) -> None:
-    """Take back a case that ``lock_case`` just made: the event was not its own."""
-    connection.execute(delete(schema.cases).where(_cases.id == name))
+def make_new(connection: Connection, names: Collection[str]) -> set[str]:
+    """Make those cases that nobody has heard of, locked like any other; tell which these are."""
+    return {row.id for row in _MADE.one(connection, {"names": to_json([*names]), **_BLANK})}
+
+
+def forget_new(connection: Connection, names: Collection[str]) -> None:
+    """Take back cases that were just made: the events were not their own."""
+    if names:
+        connection.execute(delete(schema.cases).where(_cases.id.in_(names)))
 
 
 def find_case(connection: Connection, name: str) -> Case | None:
@@ -110,13 +134,12 @@ def dump_registers(registers: Registers) -> str:
 
 
 def save_case(
-    connection: Connection, after: Case, now: datetime, trace: Trace | None = None, advice: Sequence[Advice] = ()
+    writing: Writing, after: Case, now: datetime, trace: Trace | None = None, advice: Sequence[Advice] = ()
 ) -> None:
     """Write a case back; ``trace`` is that of the event that changed it, if it is known."""
     alert = after.registers.alert
     opened = after.registers.first
     values: dict[str, Any] = {
-        "id": after.id,
         "standing": after.standing.value,
         "outcome": after.outcome.value if after.outcome else "",
         "category": alert.categoryAsGiven[:64] if alert else "",  # an unknown word may be of any length
@@ -130,9 +153,7 @@ def save_case(
         "erased": None,
         "advice": to_json([[one.say("nl"), one.say("en")] for one in advice]) if advice else None,
     }
-    _SAVE.one(connection, {f"p_{name}": value for name, value in values.items()})
-    if trace:
-        _TRACE.one(connection, {"p_id": after.id, "p_trace": to_json(trace.headers)})
+    writing.change_case(after.id, values | ({"trace": to_json(trace.headers)} if trace else {}))
 
 
 def note_words(connection: Connection, name: str) -> None:

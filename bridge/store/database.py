@@ -28,6 +28,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from bridge.core.errors import BridgeError, InvalidInput, StoreUnavailable
+from bridge.store.together import Together
 
 __all__ = [
     "Connection",
@@ -146,14 +147,6 @@ def _and_ring(change: Callable[[Connection], T]) -> Callable[[Connection], T]:
     return both
 
 
-class _Group:
-    """Changes that will be written together, and what came of it: their results, in order."""
-
-    def __init__(self) -> None:
-        self.changes: list[Callable[[Connection], Any]] = []
-        self.written: asyncio.Future[list[Any]] | None = None
-
-
 class _Sqlite:
     """One thread writes, two read: SQLite has one writer, and queueing is fairer than its busy waiting."""
 
@@ -165,8 +158,7 @@ class _Sqlite:
         self._engine = create_engine(url, hide_parameters=True)
         event.listen(self._engine, "connect", _prepare_sqlite)
         event.listen(self._engine, "begin", _begin_sqlite)
-        self._writing = asyncio.Lock()  # held by a group on its way
-        self._group = _Group()  # gathers meanwhile
+        self._together = Together(self._write)  # for each change waits for the disk
         self._writer = ThreadPoolExecutor(1, "store-writer")
         self._readers = ThreadPoolExecutor(2, "store-reader")
 
@@ -176,25 +168,11 @@ class _Sqlite:
         return await asyncio.get_running_loop().run_in_executor(pool, _in_transaction, self._engine, function, reads)
 
     async def together(self, change: Callable[[Connection], T]) -> T:
-        """Write; what comes while others are being written shares a commit, for each waits for the disk.
+        """Write; what comes while others are being written shares a commit."""
+        return cast("T", await self._together.add(change))
 
-        When one of a group fails they are all undone, and each is tried by itself.
-        """
-        if not self._writing.locked():
-            async with self._writing:
-                return await self.run(change, reads=False)
-        group, place = self._group, len(self._group.changes)
-        group.changes.append(change)
-        group.written = group.written or asyncio.ensure_future(self._write(group))
-        await asyncio.wait({group.written})
-        if group.written.exception() is None:
-            return cast("T", group.written.result()[place])
-        return await self.run(change, reads=False)
-
-    async def _write(self, group: _Group) -> list[Any]:
-        async with self._writing:
-            self._group = _Group()
-            return await self.run(lambda connection: [change(connection) for change in group.changes], reads=False)
+    async def _write(self, changes: Sequence[Callable[[Connection], Any]]) -> Sequence[Any]:
+        return await self.run(lambda connection: [change(connection) for change in changes], reads=False)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._stop)

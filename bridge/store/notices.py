@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import delete, select
 
 from bridge.core.case import Case
 from bridge.core.planning import Judged
@@ -12,10 +12,11 @@ from bridge.core.trace import Trace
 from bridge.store import schema
 from bridge.store.database import Database, to_json
 from bridge.store.rows import NOTICE
+from bridge.store.writing import Writing
 
 
 def keep_refusals(
-    connection: Connection, after: Case, judged: Sequence[Judged], now: float, trace: Trace | None = None
+    writing: Writing, after: Case, judged: Sequence[Judged], now: float, trace: Trace | None = None
 ) -> None:
     """Tell of every target that an alert does not go to."""
     more = {"trace": trace.headers} if trace else {}
@@ -24,7 +25,7 @@ def keep_refusals(
         for one in judged
         if not one.decision.allowed
     ]
-    NOTICE.run(connection, rows)
+    writing.add(NOTICE, rows)
 
 
 def _refusal(after: Case, one: Judged, now: float) -> dict[str, object]:

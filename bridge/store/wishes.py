@@ -29,6 +29,7 @@ from bridge.core.rules import Decision, Reason
 from bridge.core.target import Target
 from bridge.store import schema
 from bridge.store.database import Prepared, insert, insert_new, to_json
+from bridge.store.writing import Writing
 
 RESTORED = -1  # instead of how many targets were judged: a backup was made in the middle of a plan
 URGENT, NORMAL, LATER = 0, 1, 2  # endings and retractions; publications and updates; read-backs and renewals
@@ -107,7 +108,7 @@ def start_anew(connection: Connection, name: str) -> None:
 
 
 def apply_wishes(
-    connection: Connection,
+    writing: Writing,
     after: Case,
     plan: Plan,
     adapters: Mapping[str, Capabilities],
@@ -115,24 +116,17 @@ def apply_wishes(
     photo_deadline: float,
 ) -> None:
     """Write what targets should show: new postings, and changed ones. A step in flight keeps its claim."""
-    _keep_contents(connection, after.id, plan.contents.items())
+    writing.add(_NEW_CONTENT, _content_rows(after.id, plan.contents.items()))
     shown = [wish for wish in plan.wishes if wish.target and wish.desired is Desired.SHOWN]
-    _keep_targets(connection, [wish.target for wish in shown if wish.target])
-    if shown:
-        rows = [_row(after, wish, adapters, now, photo_deadline) for wish in shown]
-        rows.sort(key=_by_id)  # who locks rows does so in one order, or two would wait for each other
-        _UPSERT.run(connection, rows)
+    _keep_targets(writing, [wish.target for wish in shown if wish.target])
+    writing.add(_UPSERT, [_row(after, wish, adapters, now, photo_deadline) for wish in shown])
     refused = [
         {"p_id": wish.posting, "p_reason": wish.reason, "p_revision": after.revision}
         for wish in plan.wishes
         if wish.desired is not Desired.SHOWN
     ]
     if refused:
-        connection.execute(_take_away(now), sorted(refused, key=lambda row: str(row["p_id"])))
-
-
-def _by_id(row: Mapping[str, Any]) -> str:
-    return str(row["id"])
+        writing.connection.execute(_take_away(now), sorted(refused, key=lambda row: str(row["p_id"])))
 
 
 def _row(
@@ -256,7 +250,7 @@ def apply_endings(connection: Connection, after: Case, wishes: Iterable[GroupWis
     for wish in wishes:
         name = contents.content_id(wish.content) if wish.content else ""
         if wish.content:
-            _keep_contents(connection, after.id, [(name, wish.content)])
+            _NEW_CONTENT.run(connection, _content_rows(after.id, [(name, wish.content)]))
         row = {
             "p_case": after.id,
             "p_kind": wish.group.kind.value,
@@ -307,20 +301,18 @@ def _ending(kind: Kind, refused: bool, told: bool, forget: bool, spare_sent: boo
     return Prepared(update(schema.postings).where(*mine).values(values).values(due=due))
 
 
-def _keep_contents(connection: Connection, name: str, made: Iterable[tuple[str, Content]]) -> None:
-    rows = [{"id": key, "case_id": name, "body": contents.dump(content)} for key, content in made]
-    _NEW_CONTENT.run(connection, rows)
+def _content_rows(name: str, made: Iterable[tuple[str, Content]]) -> list[dict[str, Any]]:
+    return [{"id": key, "case_id": name, "body": contents.dump(content)} for key, content in made]
 
 
-def _keep_targets(connection: Connection, wanted: Sequence[Target]) -> None:
-    if not wanted:
-        return
+def _keep_targets(writing: Writing, wanted: Sequence[Target]) -> None:
     known: set[str] = set()
     if len(wanted) > FEW:
-        known = set(connection.scalars(_KNOWN_TARGETS, {"ids": [target.digest for target in wanted]}))
+        asked = {"ids": [target.digest for target in wanted]}
+        known = set(writing.connection.scalars(_KNOWN_TARGETS, asked))
     new = (target for target in wanted if target.digest not in known)
     rows = [{"id": target.digest, "name": target.id, "body": target.model_dump_json()} for target in new]
-    _NEW_TARGET.run(connection, rows)
+    writing.add(_NEW_TARGET, rows)
 
 
 def unfinished_plans(connection: Connection) -> Sequence[str]:
@@ -352,7 +344,13 @@ def note_planned(connection: Connection, name: str, policy: str, planned: int | 
     return int(_NEXT_PLAN.one(connection, row).scalar_one())
 
 
-def keep_decisions(connection: Connection, after: Case, plan: int, judged: Sequence[Judged], now: float) -> None:
+def note_first_plan(writing: Writing, name: str, policy: str, planned: int | None) -> int:
+    """Do what ``note_planned`` does for a case that nobody has heard of before."""
+    writing.change_case(name, {"plan": 1, "planned": planned, "policy": policy})
+    return 1
+
+
+def keep_decisions(writing: Writing, after: Case, plan: int, judged: Sequence[Judged], now: float) -> None:
     """Store the decisions of one look at the targets, with their reasons."""
     words: dict[tuple[str, str, str], str] = {}  # few reasons, many targets
     rows = [
@@ -371,7 +369,7 @@ def keep_decisions(connection: Connection, after: Case, plan: int, judged: Seque
         }
         for one in judged
     ]
-    _DECIDED.run(connection, rows)
+    writing.add(_DECIDED, rows)
 
 
 def _words(decision: Decision, known: dict[tuple[str, str, str], str]) -> str:
