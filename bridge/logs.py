@@ -45,6 +45,7 @@ _SECRETS = tuple(
         r"(\bEAA)[a-z0-9]{16,}",  # an access token of Facebook
     )
 )
+_SUSPECT = re.compile(r"[:=]|whsec_|bearer|EAA", re.IGNORECASE)  # each of those has one of these
 # Line breaks forge log lines, escape sequences play with terminals, direction marks turn a line around.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -57,9 +58,9 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
             _describe_exception,
             _make_safe,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
             *(_for_people(stream) if readable else [_as_json]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(settings.level),
@@ -71,8 +72,9 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
 
 def mask(text: str) -> str:
     """Hide every secret that can be told by its looks: passwords in URLs, tokens, signing secrets."""
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
+    if _SUSPECT.search(text):
+        for pattern, replacement in _SECRETS:
+            text = pattern.sub(replacement, text)
     return text
 
 
@@ -111,11 +113,13 @@ class _Safe:
         for key, value in fields:
             name = _words(key, MAX_KEY)
             if name not in _DROPPED:
-                safe[name] = HIDDEN if _SECRET_KEY.search(name) else self._value(value, depth - 1)
+                safe[name] = HIDDEN if _is_secret(name) else self._value(value, depth - 1)
         return safe
 
     def _value(self, value: Any, depth: int) -> Any:
         match value:
+            case str() if not isinstance(value, _Lines):  # most values
+                return _words(value)
             case None | bool():
                 return value
             case int():
@@ -142,18 +146,24 @@ class _Safe:
 
 
 def _words(value: Any, most: int = MAX_VALUE) -> str:
+    if isinstance(value, str) and len(value) <= SHORT:
+        return _short(value, most)
     if isinstance(value, bytes | bytearray | memoryview):
         return f"<{len(value)} bytes>"
     if isinstance(value, int) and value.bit_length() > MAX_BITS:
         return f"<a number of {value.bit_length()} bits>"
-    text = str(value)
-    return _short(text, most) if len(text) <= SHORT else _one_line(mask(text))[:most]
+    return _one_line(mask(str(value)))[:most]
 
 
 @lru_cache(maxsize=4096)
 def _short(text: str, most: int) -> str:
     """Keys and most values come again in every line."""
     return _one_line(mask(text))[:most]
+
+
+@lru_cache(maxsize=1024)
+def _is_secret(name: str) -> bool:
+    return bool(_SECRET_KEY.search(name))
 
 
 def _one_line(text: str) -> str:

@@ -102,16 +102,13 @@ def _on_text(alert: Alert, info: Info, advising: Advising) -> Iterator[Advice]:
     text = f"{info.headline}\n{info.original_text}"
     if alert.category not in CALM:
         yield from _on_call(alert, info)
-    written = (word for word in info.original_text.split() if not _LINK.search(word))
-    letters = [char for word in written for char in word if char.isalpha()]
-    if len(letters) >= LOUD and not any(char.islower() for char in letters):
+    if _is_loud(info.original_text):
         yield Advice(Topic.CAPITALS, "alleen hoofdletters: dat leest slecht", "capitals only: hard to read")
     for host in _found(_hosts(advising.shorteners), text):
         nl = f"een verkorte link ({host}) laat niet zien waar hij heen gaat"
         yield Advice(Topic.SHORTENER, nl, f"a shortened link ({host}) does not show where it leads")
-    known = {_digits(number) for number in advising.phone_numbers}
     for number in dict.fromkeys(" ".join(match[0].split()) for match in _PHONE.finditer(text)):
-        if _digits(number) not in known:
+        if _digits(number) not in _dialled(advising.phone_numbers):
             nl = f"het nummer {number} staat niet in de lijst van bekende nummers: klopt het?"
             yield Advice(Topic.PHONE, nl, f"the number {number} is not in the list of known numbers: is it right?")
     for word in _found(_words(advising.words), text):
@@ -123,11 +120,19 @@ def _on_call(alert: Alert, info: Info) -> Iterator[Advice]:
     if not info.instruction.strip():
         yield Advice(Topic.INSTRUCTION, "er staat niet wat mensen moeten doen", "it does not say what people should do")
     is_acute = alert.urgency is not Urgency.PAST and alert.category is not Category.WITNESS_APPEAL
-    if is_acute and not re.search(r"(?<!\d)112(?!\d)", info.original_text):
+    if is_acute and not _EMERGENCY.search(info.original_text):
         yield Advice(Topic.EMERGENCY, "er staat niet dat mensen 112 moeten bellen", "it does not say to call 112")
 
 
+_EMERGENCY = re.compile(r"(?<!\d)112(?!\d)")
 _LINK = re.compile(r"\w[./@]\w")  # within a word that is written small by itself
+
+
+def _is_loud(text: str) -> bool:
+    words = (word for word in text.split() if not _LINK.search(word)) if _LINK.search(text) else text
+    letters = "".join(filter(str.isalpha, "".join(words)))
+    return len(letters) >= LOUD and not any(map(str.islower, letters))
+
 
 # A Dutch number, or one from abroad: a 0 or + and at least seven more digits, with what people put between them.
 _PHONE = re.compile(r"(?<![\w+])(?:\+|0)(?:[\s().-]{0,2}\d){7,14}(?!\d)", re.ASCII)
@@ -139,6 +144,11 @@ def _digits(number: str) -> str:
     if digits.startswith("00"):
         digits = f"+{digits[2:]}"
     return f"+31{digits[1:]}" if digits.startswith("0") else digits
+
+
+@lru_cache(maxsize=8)
+def _dialled(numbers: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(map(_digits, numbers))
 
 
 def _found(pattern: re.Pattern[str] | None, text: str) -> Iterable[str]:

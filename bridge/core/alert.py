@@ -23,6 +23,7 @@ MAX_TEXT = 10_000
 
 # RFC 3339 section 5.6; the zone is not optional, for a naive time ends the wrong case twice a year.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  # Cc and Cs, but for tab, LF, CR
+_BREAK = re.compile("[\r\n\t\u2028\u2029]")
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(\.\d+)?([Zz]|[+-]\d\d:[0-5]\d)")
 
 
@@ -53,7 +54,7 @@ def _no_control(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    if any(char in text for char in "\r\n\t\u2028\u2029"):
+    if _BREAK.search(text):
         raise ValueError("one line of text")
     return text
 
@@ -229,9 +230,12 @@ class Resource(CapModel):
         return self.mimeType.lower().startswith("image/")
 
 
+_CATEGORIES = frozenset(Category)
+
+
 def _known_category(value: Any) -> Any:
     """Read an unknown word as ``other`` (R1 is a whitelist); anything but text stays as it is and is refused."""
-    return value if not isinstance(value, str) or value in set(Category) else Category.OTHER
+    return value if not isinstance(value, str) or value in _CATEGORIES else Category.OTHER
 
 
 def _at_least_one(infos: tuple[Info, ...]) -> tuple[Info, ...]:

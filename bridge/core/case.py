@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from bridge.core.alert import Alert, Ending, Outcome
 from bridge.core.events import Ended, Event, Opened
@@ -84,16 +85,15 @@ class Registers:
             if self.ended is not None and key <= self.ended:
                 return self
             return replace(self, ended=key, ending=event.data)
-        joined = replace(self, first=key if self.first is None else min(self.first, key))
+        changes: dict[str, Any] = {"first": key if self.first is None else min(self.first, key)}
         if isinstance(event, Opened):
-            earliest = key if self.first_opened is None else min(self.first_opened, key)
-            latest = key if self.opened is None else max(self.opened, key)
-            joined = replace(joined, first_opened=earliest, opened=latest)
+            changes["first_opened"] = key if self.first_opened is None else min(self.first_opened, key)
+            changes["opened"] = key if self.opened is None else max(self.opened, key)
         if event.data.category not in MAIL_ONLY and (self.acute is None or key > self.acute):
-            joined = replace(joined, acute=key)
+            changes["acute"] = key
         if self.content is None or key > self.content:
-            joined = replace(joined, content=key, alert=event.data)
-        return joined
+            changes |= {"content": key, "alert": event.data}
+        return replace(self, **changes)
 
     @property
     def is_over(self) -> bool:
@@ -170,11 +170,12 @@ def _stand(case: Case, registers: Registers, now: datetime, max_lifetime: timede
         began = registers.content.time
         expires = min(registers.alert.expires or began + max_lifetime, began + LONGEST, _FOREVER)
         standing = Standing.OPEN if expires > max(now, began) else Standing.EXPIRED  # past before it began: a mistake
-    after = replace(case, registers=registers, standing=standing, expires=expires)
+    after = Case(case.id, registers, standing, case.revision, case.worded, expires)
     if _visible(after) == _visible(case):
         return after
     revision = case.revision + 1
-    return replace(after, revision=revision, worded=revision if _said(after) != _said(case) else case.worded)
+    worded = revision if _said(after) != _said(case) else case.worded
+    return Case(case.id, registers, standing, revision, worded, expires)
 
 
 def _said(case: Case) -> tuple[object, ...]:
