@@ -15,7 +15,15 @@ from datetime import UTC, datetime, timedelta
 from math import isinf
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic_core import ErrorDetails, from_json
 
 from bridge.core.alert import Alert, CapModel, Ending, Instant, Line
@@ -45,6 +53,9 @@ def _sequence(value: Any) -> Any:
     return int(text)
 
 
+_AS_STRING = PlainSerializer(str, when_used="json-unless-none")
+
+
 class _Event(CapModel):
     model_config = ConfigDict(frozen=True, extra="allow", strict=True, revalidate_instances="never")
 
@@ -54,7 +65,7 @@ class _Event(CapModel):
     subject: Identifier
     time: Instant
     datacontenttype: Line = "application/json"
-    sequence: Annotated[int | None, BeforeValidator(_sequence)] = Field(
+    sequence: Annotated[int | None, BeforeValidator(_sequence), _AS_STRING] = Field(
         None, json_schema_extra={"type": "string", "pattern": "^[0-9]{1,18}$"}
     )
 
@@ -113,10 +124,7 @@ def is_attribute(header: str) -> bool:
 
 def dump(event: Event) -> str:
     """Write an event as structured JSON, ASCII only, unknown fields included."""
-    fields = event.model_dump(mode="json", exclude_unset=True)  # a null that was sent is kept
-    if event.sequence is not None:
-        fields["sequence"] = str(event.sequence)
-    return json.dumps(fields, separators=(",", ":"))
+    return event.model_dump_json(exclude_unset=True, ensure_ascii=True)  # a null that was sent is kept
 
 
 def with_trace(event: Event, trace: Trace) -> Event:

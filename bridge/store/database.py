@@ -7,7 +7,6 @@ a statement), PostgreSQL on an async engine; what the function says is the same 
 from __future__ import annotations
 
 import asyncio
-import json
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from secrets import token_hex
 from typing import Any, TypeVar, cast
 
 import asyncpg  # type: ignore[import-untyped]
+import pydantic_core
 from sqlalchemy import Connection, CursorResult, Engine, Table, create_engine, event, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
@@ -352,5 +352,5 @@ def _cause(error: BaseException) -> str:
 
 
 def to_json(value: Any) -> str:
-    """Write a small value for a text column."""
-    return json.dumps(value, separators=(",", ":"))
+    """Write a small value for a text column, in ASCII."""
+    return pydantic_core.to_json(value, ensure_ascii=True).decode()

@@ -17,11 +17,12 @@ class _Group(Generic[T, R]):
 
     def __init__(self) -> None:
         self.members: list[T] = []
-        self.written: asyncio.Future[Sequence[R]] | None = None
+        self.is_over = asyncio.Event()
+        self.written: asyncio.Task[Sequence[R]] | None = None
 
 
 class Together(Generic[T, R]):
-    """Writes one at once, and whatever comes while others are being written as a group of ``most`` members at most.
+    """Writes as a group what comes in one turn of the loop, or while others are being written; ``most`` at a time.
 
     ``write`` gives a result for each member. When it fails for a group, that is undone and each is tried by itself.
     """
@@ -36,21 +37,17 @@ class Together(Generic[T, R]):
 
     async def add(self, member: T) -> R:
         """Write it, in whatever company; give what came of it."""
-        if not self._writing.locked():
-            async with self._writing:
-                return await self._alone(member)
         if len(self._group.members) >= self._most():
             self._group = _Group()  # the full one waits for its turn
         group, place = self._group, len(self._group.members)
         group.members.append(member)
-        group.written = group.written or asyncio.ensure_future(self._go(group))
-        await asyncio.wait({group.written})
-        if group.written.exception() is None:
-            return group.written.result()[place]
-        return await self._alone(member)
-
-    async def _alone(self, member: T) -> R:
-        return (await self._write([member]))[0]
+        if group.written is None:
+            group.written = asyncio.create_task(self._go(group))
+            group.written.add_done_callback(lambda _: group.is_over.set())
+        await group.is_over.wait()  # not for the task: whoever stops waiting takes nobody along
+        if len(group.members) > 1 and group.written.exception():
+            return (await self._write([member]))[0]
+        return group.written.result()[place]
 
     async def _go(self, group: _Group[T, R]) -> Sequence[R]:
         async with self._writing:
