@@ -26,7 +26,6 @@ from bridge.core.events import Event, is_attribute, parse_binary, parse_structur
 from bridge.core.trace import UNTRACED, Tracer, read_trace, trace_words
 from bridge.intake.broker import (
     BrokerError,
-    Delivery,
     Publisher,
     Queue,
     Subscription,
@@ -37,6 +36,7 @@ from bridge.intake.broker import (
     one_line,
     own_user,
 )
+from bridge.intake.delivery import Delivery
 from bridge.intake.senders import check_sender, copy_for
 
 ERROR_HEADER = "x-bridge-error"

@@ -17,18 +17,17 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, InvalidFrameError, PublishError
 from aiormq.abc import DeliveredMessage
 from pydantic import SecretStr
 from yarl import URL
 
 from bridge.core.errors import BridgeError, InvalidInput
+from bridge.intake.delivery import Delivery, Tags
 
 Channel = AbstractChannel
-Delivery = AbstractIncomingMessage
 Message = aio_pika.Message
-Delivered = DeliveredMessage
 
 CONNECT_TIMEOUT = 15.0  # seconds, for opening a connection and for the topology each
 TIMEOUT = 10.0  # seconds, for everything else
@@ -204,24 +203,11 @@ def _quorum(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {"x-queue-type": "quorum", **arguments}
 
 
-def received(delivered: Delivered) -> Delivery:
-    """Make a message of what the broker delivered.
-
-    The library raises over two properties that a publisher may fill with anything where the broker does not look, and
-    the message would hang unanswered, in the place of another: both say nothing to us.
-    """
-    properties = delivered.header.properties
-    if properties.delivery_mode not in (None, *aio_pika.DeliveryMode):
-        properties.delivery_mode = None
-    if properties.expiration is not None and not properties.expiration.isdecimal():
-        properties.expiration = None
-    return aio_pika.IncomingMessage(delivered)
-
-
 async def take_one(channel: Channel, name: str) -> Delivery | None:
     """Take the next message of a queue, to be answered like a delivered one; ``None`` when there is none."""
-    delivered = await (await channel.get_underlay_channel()).basic_get(name)
-    return received(delivered) if delivered.delivery_tag else None
+    below = await channel.get_underlay_channel()
+    delivered = await below.basic_get(name)
+    return Delivery(delivered, Tags(below)) if delivered.delivery_tag else None
 
 
 class Subscription:
@@ -246,12 +232,14 @@ class Subscription:
         return subscription
 
     async def _consume(self, channel: Channel, prefetch: int, take: Callable[[Delivery, asyncio.Event], None]) -> None:
-        async def pass_on(delivered: Delivered) -> None:
-            take(received(delivered), self.over)
-
         async with Talk(self._queue):
             channel.close_callbacks.add(self._on_close)
             below = await channel.get_underlay_channel()
+            tags = Tags(below)
+
+            async def pass_on(delivered: DeliveredMessage) -> None:
+                take(Delivery(delivered, tags), self.over)
+
             below.on_consumer_cancel_callbacks.add(self._on_cancel)
             await channel.set_qos(prefetch)  # of each consumer: quorum queues refuse a global one
             consuming = await below.basic_consume(self._queue.name, pass_on)

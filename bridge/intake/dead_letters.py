@@ -19,7 +19,6 @@ from bridge.core.events import is_attribute
 from bridge.intake.amqp import ERROR_HEADER, TIME_HEADER
 from bridge.intake.broker import (
     Channel,
-    Delivery,
     Queue,
     Talk,
     dead_queue,
@@ -28,6 +27,7 @@ from bridge.intake.broker import (
     publish,
     take_one,
 )
+from bridge.intake.delivery import Delivery
 from bridge.intake.senders import copy_for
 
 MOST = 10_000  # letters in hand
@@ -136,7 +136,7 @@ def _at(letters: list[Delivery], position: int) -> Delivery:
 
 def read_letter(position: int, message: Delivery) -> DeadLetter:
     """Read what can be read of a message that nobody could."""
-    headers = message.headers
+    headers = dict(message.headers)
     attributes = _attributes(message)
     return DeadLetter(
         position=position,
@@ -146,7 +146,7 @@ def read_letter(position: int, message: Delivery) -> DeadLetter:
         type=attributes.get("type", ""),
         subject=attributes.get("subject", ""),
         content_type=one_line(message.content_type or "", 80),
-        headers=dict(headers),
+        headers=headers,
         body=message.body,
     )
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bridge.core.errors import InvalidInput
-from bridge.intake.broker import Delivery, Message, Queue, copy_of, own_user
+from bridge.intake.broker import Message, Queue, copy_of, own_user
+from bridge.intake.delivery import Delivery
 
 USER_HEADER = "x-bridge-user"
 
