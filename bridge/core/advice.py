@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from itertools import islice
@@ -56,6 +56,13 @@ class Advice:
         return f"{about}{self.nl if language == 'nl' else self.en}"
 
 
+_LOUD = Advice(Topic.CAPITALS, "alleen hoofdletters: dat leest slecht", "capitals only: hard to read")
+_NO_INSTRUCTION = Advice(
+    Topic.INSTRUCTION, "er staat niet wat mensen moeten doen", "it does not say what people should do"
+)
+_NO_EMERGENCY = Advice(Topic.EMERGENCY, "er staat niet dat mensen 112 moeten bellen", "it does not say to call 112")
+
+
 @dataclass(frozen=True, slots=True)
 class Advising:
     """What a municipality wants to be warned of: phone numbers that are not in its list, link shorteners, words."""
@@ -72,7 +79,7 @@ def advise(alert: Alert, advising: Advising) -> tuple[Advice, ...]:
     """Advise on an alert's area and its texts; where there are several texts, each piece names its language."""
     several = len(alert.info) > 1
     on_texts = (
-        Advice(one.topic, one.nl, one.en, info.language if several else "")
+        replace(one, language=info.language) if several else one
         for info in alert.info[:TEXTS]  # an event must not cost seconds, nor a page of remarks
         for one in islice(_on_text(alert, info, advising), REMARKS)
     )
@@ -103,7 +110,7 @@ def _on_text(alert: Alert, info: Info, advising: Advising) -> Iterator[Advice]:
     if alert.category not in CALM:
         yield from _on_call(alert, info)
     if _is_loud(info.original_text):
-        yield Advice(Topic.CAPITALS, "alleen hoofdletters: dat leest slecht", "capitals only: hard to read")
+        yield _LOUD
     for host in _found(_hosts(advising.shorteners), text):
         nl = f"een verkorte link ({host}) laat niet zien waar hij heen gaat"
         yield Advice(Topic.SHORTENER, nl, f"a shortened link ({host}) does not show where it leads")
@@ -118,10 +125,10 @@ def _on_text(alert: Alert, info: Info, advising: Advising) -> Iterator[Advice]:
 
 def _on_call(alert: Alert, info: Info) -> Iterator[Advice]:
     if not info.instruction.strip():
-        yield Advice(Topic.INSTRUCTION, "er staat niet wat mensen moeten doen", "it does not say what people should do")
+        yield _NO_INSTRUCTION
     is_acute = alert.urgency is not Urgency.PAST and alert.category is not Category.WITNESS_APPEAL
     if is_acute and not _EMERGENCY.search(info.original_text):
-        yield Advice(Topic.EMERGENCY, "er staat niet dat mensen 112 moeten bellen", "it does not say to call 112")
+        yield _NO_EMERGENCY
 
 
 _EMERGENCY = re.compile(r"(?<!\d)112(?!\d)")

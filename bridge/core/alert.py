@@ -48,14 +48,16 @@ def parse_time(value: Any) -> datetime:
 
 def _no_control(text: str) -> str:
     """Let through any Unicode but control characters and lone surrogates; line breaks and tabs are fine."""
-    if found := _CONTROL.search(text):
+    if not text.isprintable() and (found := _CONTROL.search(text)):
         raise ValueError(f"text without control characters (found U+{ord(found[0]):04X})")
     return text
 
 
 def _one_line(text: str) -> str:
-    if _BREAK.search(text):
-        raise ValueError("one line of text")
+    if not text.isprintable():  # most are, and pass both checks
+        _no_control(text)
+        if _BREAK.search(text):
+            raise ValueError("one line of text")
     return text
 
 
@@ -67,7 +69,7 @@ def _not_blank(text: str) -> str:
 
 Instant = Annotated[datetime, BeforeValidator(parse_time)]
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT), AfterValidator(_no_control)]
-Line = Annotated[Text, AfterValidator(_one_line)]
+Line = Annotated[str, StringConstraints(max_length=MAX_TEXT), AfterValidator(_one_line)]
 MAX_TEXTS = 100  # languages of an alert, and files with it
 MAX_POINTS = 2_000  # of all polygons of an area together
 

@@ -38,6 +38,8 @@ ENDED = "nl.burgernet.alert.ended"
 MAX_BODY = 1_000_000  # bytes; a full event with the longest texts in four languages is well below
 HIDDEN = "hidden"  # the type of an error whose value is a secret
 _EXPLAINED = 20  # faults of one event that are told
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_LATEST = datetime.max.replace(tzinfo=UTC) - timedelta(days=366)
 _SHOWN = 60  # characters of a refused value that an error repeats
 
 Place = tuple[int | str, ...]  # the keys and positions that lead to a value
@@ -206,7 +208,7 @@ def _validate(fields: Any) -> Event:
         event = _EVENT.validate_python(fields)
     except ValidationError as error:
         raise InvalidInput(*explain(error)) from None
-    if event.time.year < 2000 or event.time > datetime.max.replace(tzinfo=UTC) - timedelta(days=366):
+    if not _EARLIEST <= event.time <= _LATEST:
         raise InvalidInput(f"time: {_show(fields['time'])} is not allowed; allowed: a time since the year 2000")
     return event
 

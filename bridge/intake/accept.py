@@ -19,7 +19,6 @@ from bridge.core.errors import BridgeError, InvalidInput
 from bridge.core.events import Ended, Event, Opened
 from bridge.core.planning import PhotoState, Policy, plan_end, plan_open, plan_removed
 from bridge.core.posting import Kind, posting_id
-from bridge.core.target import Target
 from bridge.core.targeting import goes_nowhere
 from bridge.core.trace import UNTRACED, Trace, Tracer, read_trace, trace_words
 from bridge.store import cases, notices, photos, wishes
@@ -75,7 +74,7 @@ class Intake:
         self._clock = clock
         self._tracer = tracer
         self._at_a_time = at_a_time
-        self._ordered: tuple[Policy | None, Sequence[Target]] = (None, ())
+        self._ordered: tuple[Policy, Policy] | None = None
         self._openings = Together(self._write_openings, self._openings_at_a_time)
 
     async def accept(self, event: Event) -> Accepted:
@@ -196,11 +195,11 @@ class Intake:
         The policy is taken once for what belongs together: a reload may put another in its place at any moment.
         """
         stamp = now.timestamp()
-        targets = self._in_order(policy)
+        ordered = self._in_order(policy)
+        targets = ordered.targets
         end = start + self._at_a_time
-        rest = len(targets) > end
-        some = replace(policy, targets=targets[start:end])
-        whole = start == 0 and not rest
+        whole = start == 0 and len(targets) <= end
+        some = ordered if whole else replace(ordered, targets=targets[start:end])
         ids = None if whole else [posting_id(case.id, target) for target in some.targets]
         deadline = stamp + self._photo_wait
         photo = photos.want_photo(writing.connection, case, stamp, deadline)
@@ -218,11 +217,11 @@ class Intake:
         if self._tell:
             notices.keep_refusals(writing, case, plan.judged, stamp, trace)
 
-    def _in_order(self, policy: Policy) -> Sequence[Target]:
-        """Give the targets, boards first: they must be fast (R4)."""
-        if self._ordered[0] is not policy:
+    def _in_order(self, policy: Policy) -> Policy:
+        """Give the policy with its targets in order, boards first: they must be fast (R4)."""
+        if self._ordered is None or self._ordered[0] is not policy:
             ranked = sorted(policy.targets, key=lambda target: policy.adapters[target.adapter].kind is not Kind.STATE)
-            self._ordered = policy, ranked
+            self._ordered = policy, replace(policy, targets=ranked)
         return self._ordered[1]
 
     async def plan_more(self) -> int:
@@ -235,12 +234,11 @@ class Intake:
     async def _plan_more(self, name: str) -> None:
         policy = self._policy()
         start = await self._database.read(partial(wishes.planned_so_far, name=name, policy=policy.digest))
-        targets = self._in_order(policy)
-        if start is None or start < len(targets):
+        if start is None or start < len(policy.targets):
             await self._write(partial(self._plan_next, name=name))
             return
         shown = await self._database.read(lambda connection: wishes.shown_postings(connection, name))
-        gone = set(shown) - {posting_id(name, target) for target in targets}
+        gone = set(shown) - {posting_id(name, target) for target in policy.targets}
         await self._write(partial(self._plan_end, name=name, gone=gone))
 
     def _plan_next(self, writing: Writing, name: str) -> None:
@@ -252,7 +250,7 @@ class Intake:
             wishes.note_planned(writing.connection, name, policy.digest, None, first=False)
         elif start == wishes.RESTORED:
             self._plan_restored(writing, case, policy)
-        elif start < len(self._in_order(policy)):
+        elif start < len(policy.targets):
             self._plan(writing, case, policy, self._clock(), start)
 
     def _plan_restored(self, writing: Writing, case: Case, policy: Policy) -> None:
@@ -277,7 +275,7 @@ class Intake:
         """Take away what stands at targets that left the list, unless the plan began anew meanwhile."""
         case, policy = cases.lock_case(writing.connection, name), self._policy()
         start = wishes.planned_so_far(writing.connection, name, policy.digest)
-        if start is None or start < len(self._in_order(policy)):
+        if start is None or start < len(policy.targets):
             return
         if case.standing is Standing.OPEN:
             removed = plan_removed(gone)

@@ -17,6 +17,8 @@ _ERASE = Prepared(
     .where(schema.photos.c.case_id == bindparam("name"))
     .values({name: bindparam(f"p_{name}") for name in ("state", "data", "digest", "description")})
 )
+_p = schema.photos.c
+_WANTED = select(_p.case_id, _p.uri, _p.deadline).where(_p.state == "wanted").limit(100)  # asked after every event
 MAX_URI = 1_600  # bytes; with the longest name of a case it still fits an index: a longer one goes without its photo
 
 
@@ -45,9 +47,7 @@ def erase_photos(connection: Connection, name: str) -> None:
 
 def wanted_photos(connection: Connection) -> list[tuple[str, str, float]]:
     """List the photos to fetch: case, URI, deadline."""
-    t = schema.photos.c
-    rows = connection.execute(select(t.case_id, t.uri, t.deadline).where(t.state == "wanted").limit(100))
-    return [(row[0], row[1], row[2]) for row in rows]
+    return [(row[0], row[1], row[2]) for row in connection.execute(_WANTED)]
 
 
 def keep_photo(connection: Connection, name: str, uri: str, photo: Photo | None, error: str) -> bool:

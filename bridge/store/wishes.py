@@ -50,6 +50,7 @@ _NEXT_PLAN = Prepared(
     .values(plan=_c.plan + bindparam("p_first"), planned=bindparam("p_planned"), policy=bindparam("p_policy"))
     .returning(_c.plan)
 )
+_UNFINISHED = select(_c.id).where(_c.planned.is_not(None)).limit(100)
 _DECISION = ("case_id", "plan", "revision", "target", "channel", "allowed", "reason", "rule", "detail", "words", "at")
 _DECIDED = Prepared(schema.decisions.insert().values({name: bindparam(name) for name in _DECISION}))
 # Words as SQL writes them: a statement that is made once has no values of its own.
@@ -317,7 +318,7 @@ def _keep_targets(writing: Writing, wanted: Sequence[Target]) -> None:
 
 def unfinished_plans(connection: Connection) -> Sequence[str]:
     """Name cases of which some targets are still to be judged."""
-    return connection.scalars(select(_c.id).where(_c.planned.is_not(None)).limit(100)).all()
+    return connection.scalars(_UNFINISHED).all()
 
 
 def planned_so_far(connection: Connection, name: str, policy: str) -> int | None:
