@@ -195,7 +195,7 @@ MUTANTS = (
         "photos stay when the case ends",
         ("I2",),
         "bridge/intake/accept.py",
-        "        photos.erase_photos(connection, case.id)\n",
+        "        photos.erase_photos(writing.connection, case.id)\n",
         "",
     ),
     Mutant(
