@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from aiosmtplib import SMTP, SMTPException, SMTPResponse, SMTPResponseException, SMTPServerDisconnected
+from aiosmtplib.protocol import SMTPProtocol
 from pydantic import Field, field_validator, model_validator
 
 from bridge.adapters.mime import Mail
@@ -153,6 +154,13 @@ class _Line:
             raise SMTPServerDisconnected("Connection lost")
         return self._smtp
 
+    @property
+    def _protocol(self) -> SMTPProtocol:
+        protocol = self._connected.protocol
+        if protocol is None:
+            raise SMTPServerDisconnected("Connection lost")
+        return protocol
+
     async def _open(self, command: Command) -> SMTPResponse:
         """Ask the first command; a connection that broke or was closed since its last use is replaced, once."""
         self._rested, self.lost = None, _way_lost
@@ -179,23 +187,16 @@ class _Line:
     async def _ask(self, *words: bytes, expect: int = 2) -> SMTPResponse:
         """Send one command; give its answer, whose first digit is ``expect``, 4 or 5."""
         self._out_of_step = True
-        answer = await self._connected.execute_command(*words, timeout=None)
-        return self._received(answer, expect)
+        return self._received(await self._protocol.execute_command(*words), expect)
 
     def _write(self, data: bytes) -> None:
         """Hand over the whole mail, the last dot included; from here on the server may have it."""
-        protocol = self._connected.protocol
-        if protocol is None:
-            raise SMTPServerDisconnected("Connection lost")
         self._out_of_step = True
-        protocol.write(data)
+        self._protocol.write(data)
 
     async def _verdict(self) -> SMTPResponse:
         """Wait for the answer to the mail that ``_write`` handed over."""
-        protocol = self._connected.protocol
-        if protocol is None:
-            raise SMTPServerDisconnected("Connection lost")
-        answer = self._received(await protocol.read_response(), 2)
+        answer = self._received(await self._protocol.read_response(), 2)
         self._begun = False
         self._mails += 1
         return answer
