@@ -122,11 +122,11 @@ class Email:
         self, posting: Posting, content: Content, thread: Mapping[str, str], photo: Photo | None
     ) -> Receipt:
         reader = self._reader(posting)
-        own = self._composer.message_id(content, reader)
         subject = thread.get("subject", content.subject)
-        earlier = [thread[name] for name in ("first", "last") if thread.get(name, own) != own]
-        place = Thread(subject, tuple(dict.fromkeys(earlier)))
-        await self._pool.deliver(self._composer.compose(reader, posting.target.id, content, place, photo))
+        earlier = tuple(dict.fromkeys(thread[name] for name in ("first", "last") if name in thread))
+        mail = self._composer.compose(reader, posting.target.id, content, Thread(subject, earlier), photo)
+        await self._pool.deliver(mail)
+        own = mail.message_id
         return Receipt(posting, {"first": thread.get("first", own), "last": own, "subject": subject})
 
     def _reader(self, posting: Posting) -> Mailbox:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ _QUOTED_SPECIALS = re.compile(r'[][\\()<>@,:;".]')
 _IMAGE = re.compile(r"""<img\b(?:[^>"']|"[^"]*"|'[^']*')*>""", re.IGNORECASE)
 _PLAIN_HEADER = 66  # characters that fit on one line of 78 after the longest of our field names
 _MOST_BODIES = 16
+_NAME_BYTES = 20  # of a digest: 32 letters of base 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Mailbox:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """Where a mail stands: the subject of its thread, and the Message-IDs before it, oldest first."""
+    """Where a mail stands: the subject of its thread, and the Message-IDs in it, oldest first; its own is left out."""
 
     subject: str
     earlier: tuple[str, ...] = ()
@@ -60,6 +62,7 @@ class Mail:
     ``size`` is in octets as RFC 1870 counts them, without the stuffing and the last dot.
     """
 
+    message_id: str
     sender: str
     recipient: str
     data: bytes
@@ -118,6 +121,12 @@ def header_text(text: str) -> str:
     return Header(line, "utf-8", header_name="Subject").encode(linesep="\r\n")
 
 
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    """Write the moment as many mails have it: more than one leaves in a second."""
+    return format_datetime(datetime.fromtimestamp(second, UTC))
+
+
 class Composer:
     """Writes mails. What all readers of a content share is built once; a reader costs a few short header lines."""
 
@@ -140,33 +149,29 @@ class Composer:
             fields.append(f"Reply-To: {reply_to.header}")
         if any(uri.startswith("https:") for uri in unsubscribe):
             fields.append("List-Unsubscribe-Post: List-Unsubscribe=One-Click")  # RFC 8058
-        self._fields = fields
+        self._fields = "".join(f"{field}\r\n" for field in fields)
         self._bodies: dict[tuple[str, ...], _Body] = {}
 
     def message_id(self, content: Content, recipient: Mailbox) -> str:
         """Name the mail, the same for ever, without telling who gets it: a repetition can be known for what it is."""
-        seed = "\0".join((content.case, str(content.revision), content.phase, recipient.address))
-        digest = base64.b32encode(hashlib.sha256(seed.encode()).digest())[:32].decode().lower()
-        return f"<{digest}@{self._sender.domain}>"
+        seed = f"{content.case}\0{content.revision}\0{content.phase}\0{recipient.address}"
+        digest = base64.b32encode(hashlib.sha256(seed.encode()).digest()[:_NAME_BYTES])
+        return f"<{digest.decode().lower()}@{self._sender.domain}>"
 
     def compose(self, recipient: Mailbox, target: str, content: Content, thread: Thread, photo: Photo | None) -> Mail:
         """Write the mail that brings ``content`` to ``recipient`` (of the target with id ``target``)."""
         body = self._body(content, photo)
-        fields = [
-            *self._fields,
-            f"Message-ID: {self.message_id(content, recipient)}",
-            f"Date: {format_datetime(datetime.now(UTC))}",
-            f"To: {recipient.header}",
-            f"Subject: {header_text(thread.subject)}",
-            f"Content-Language: {content.language}",
-        ]
-        if thread.earlier:
-            fields.append(f"In-Reply-To: {thread.earlier[-1]}")
-            fields.append(f"References: {' '.join(thread.earlier)}")
+        own = self.message_id(content, recipient)
+        head = (
+            f"{self._fields}Message-ID: {own}\r\nDate: {_date(int(time.time()))}\r\nTo: {recipient.header}\r\n"
+            f"Subject: {header_text(thread.subject)}\r\nContent-Language: {content.language}\r\n"
+        )
+        if earlier := [other for other in thread.earlier if other != own]:
+            head += f"In-Reply-To: {earlier[-1]}\r\nReferences: {' '.join(earlier)}\r\n"
         if self._unsubscribe:
-            fields.append(f"List-Unsubscribe: {self._unsubscribe.replace('{target}', quote(target, safe=''))}")
-        head = ("\r\n".join(fields) + "\r\n").encode()
-        return Mail(self._sender.address, recipient.address, head + body.wire, len(head) + body.size)
+            head += f"List-Unsubscribe: {self._unsubscribe.replace('{target}', quote(target, safe=''))}\r\n"
+        octets = head.encode()
+        return Mail(own, self._sender.address, recipient.address, octets + body.wire, len(octets) + body.size)
 
     def _body(self, content: Content, photo: Photo | None) -> _Body:
         if content.phase is Phase.ENDED:

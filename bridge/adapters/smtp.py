@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, Self
 
 from aiosmtplib import SMTP, SMTPException, SMTPResponse, SMTPResponseException, SMTPServerDisconnected
+from aiosmtplib.protocol import SMTPProtocol
 from pydantic import Field, field_validator, model_validator
 
 from bridge.adapters.mime import Mail
@@ -76,53 +75,25 @@ class _Line:
         self._smtp: SMTP | None = None
         self._hostname: str | None = None
         self._expiry: asyncio.TimerHandle | None = None
+        self._rested: float | None = None  # since when it is not in use, by the loop's clock
         self._mails = 0
         self._out_of_step = False  # an answer is outstanding or made no sense: the connection must not be used again
         self._begun = False  # the server may hold half a mail: it is told to forget it before the next one
+        self.lost: Lost = _way_lost  # what a connection that breaks, or a deadline that passes, means now
 
-    async def open(self, command: Command) -> SMTPResponse:
-        """Ask the first command; a connection that broke or was closed since its last use is replaced, once."""
-        if self._expiry is not None:
-            self._expiry.cancel()
-        if self._smtp is not None and self._smtp.is_connected:
-            with suppress(OSError, SMTPException):
-                answer = await self._ask_first(command)
-                if answer.code != _CLOSING:
-                    return answer
-        self.drop()
-        await self._connect()
-        return await self._ask_first(command)
+    async def deliver(self, mail: Mail) -> None:
+        """Hand over one mail; raise what a refusal means."""
+        _accepted("MAIL", await self._open(lambda server: _mail_command(mail, server)))
+        self.lost = _mail_lost
+        _accepted("RCPT", await self._ask(b"RCPT", f"TO:<{mail.recipient}>".encode()))
+        _accepted("DATA", await self._ask(b"DATA", expect=3))
+        self._write(mail.data)
+        self.lost = self._verdict_lost
+        _accepted("the mail", await self._verdict())
 
-    async def ask(self, *words: bytes, expect: int = 2) -> SMTPResponse:
-        """Send one command; give its answer, whose first digit is ``expect``, 4 or 5."""
-        self._out_of_step = True
-        answer = await self._connected.execute_command(*words, timeout=None)
-        return self._received(answer, expect)
-
-    def write(self, data: bytes) -> None:
-        """Hand over the whole mail, the last dot included; from here on the server may have it."""
-        protocol = self._connected.protocol
-        if protocol is None:
-            raise SMTPServerDisconnected("Connection lost")
-        self._out_of_step = True
-        protocol.write(data)
-
-    async def verdict(self) -> SMTPResponse:
-        """Wait for the answer to the mail that ``write`` handed over."""
-        protocol = self._connected.protocol
-        if protocol is None:
-            raise SMTPServerDisconnected("Connection lost")
-        answer = self._received(await protocol.read_response(), 2)
-        self._begun = False
-        self._mails += 1
-        return answer
-
-    def lost(self, why: str) -> AdapterError:
-        """Say what became of a mail without a verdict: while its end is still in our buffer, surely nothing."""
-        transport = self._smtp.transport if self._smtp else None
-        if isinstance(transport, asyncio.WriteTransport) and transport.get_write_buffer_size():
-            return TransientError(f"the mail server does not take the whole mail: {why}")
-        return OutcomeUnknown(f"the mail was sent, its answer is missing: {why}")
+    async def greet(self) -> None:
+        """Ask for nothing but an answer; raise what a refusal means."""
+        _accepted("NOOP", await self._open(lambda _: (b"NOOP",)))
 
     def rest(self) -> None:
         """Be left in a state from which the next mail can start: in step and connected, or without a connection."""
@@ -131,7 +102,9 @@ class _Line:
         elif self._mails >= self._config.mails_per_connection:
             self._leave()
         else:
-            self._expiry = asyncio.get_running_loop().call_later(self._config.idle, self._leave)
+            self._rested = asyncio.get_running_loop().time()
+            if self._expiry is None:
+                self._expire()
 
     def drop(self) -> None:
         """Break the connection at once; what was not yet sent never will be."""
@@ -150,6 +123,17 @@ class _Line:
                     await self._smtp.quit(timeout=None)
         finally:
             self.drop()
+
+    def _expire(self) -> None:
+        """Take leave after the idle time. One timer serves many mails: it is set on, not set anew for each of them."""
+        self._expiry = None
+        if self._rested is None:
+            return  # in use again; it is set when that is over
+        loop, end = asyncio.get_running_loop(), self._rested + self._config.idle
+        if loop.time() < end:
+            self._expiry = loop.call_at(end, self._expire)
+        else:
+            self._leave()
 
     def _leave(self) -> None:
         """Take leave without waiting for the answer."""
@@ -170,16 +154,59 @@ class _Line:
             raise SMTPServerDisconnected("Connection lost")
         return self._smtp
 
+    @property
+    def _protocol(self) -> SMTPProtocol:
+        protocol = self._connected.protocol
+        if protocol is None:
+            raise SMTPServerDisconnected("Connection lost")
+        return protocol
+
+    async def _open(self, command: Command) -> SMTPResponse:
+        """Ask the first command; a connection that broke or was closed since its last use is replaced, once."""
+        self._rested, self.lost = None, _way_lost
+        if self._smtp is not None and self._smtp.is_connected:
+            with suppress(OSError, SMTPException):
+                answer = await self._ask_first(command)
+                if answer.code != _CLOSING:
+                    return answer
+        self.drop()
+        await self._connect()
+        return await self._ask_first(command)
+
     async def _ask_first(self, command: Command) -> SMTPResponse:
         if self._begun:
-            reset = await self.ask(b"RSET")
+            reset = await self._ask(b"RSET")
             if reset.code >= 400:
                 raise SMTPResponseException(reset.code, reset.message)
             self._begun = False
         words = command(self._connected)
-        answer = await self.ask(*words)
+        answer = await self._ask(*words)
         self._begun = words[0] == b"MAIL"
         return answer
+
+    async def _ask(self, *words: bytes, expect: int = 2) -> SMTPResponse:
+        """Send one command; give its answer, whose first digit is ``expect``, 4 or 5."""
+        self._out_of_step = True
+        return self._received(await self._protocol.execute_command(*words), expect)
+
+    def _write(self, data: bytes) -> None:
+        """Hand over the whole mail, the last dot included; from here on the server may have it."""
+        self._out_of_step = True
+        self._protocol.write(data)
+
+    async def _verdict(self) -> SMTPResponse:
+        """Wait for the answer to the mail that ``_write`` handed over."""
+        answer = self._received(await self._protocol.read_response(), 2)
+        self._begun = False
+        self._mails += 1
+        return answer
+
+    def _verdict_lost(self, why: str) -> AdapterError:
+        """Say what became of a mail without a verdict: while its end is still in our buffer, surely nothing."""
+        transport = self._smtp.transport if self._smtp else None
+        if isinstance(transport, asyncio.WriteTransport) and transport.get_write_buffer_size():
+            return TransientError(f"the mail server does not take the whole mail: {why}")
+        return OutcomeUnknown(f"the mail was sent, its answer is missing: {why}")
 
     def _received(self, answer: SMTPResponse, expect: int) -> SMTPResponse:
         if answer.code // 100 not in (expect, 4, 5):
@@ -235,41 +262,36 @@ class SmtpPool:
 
     async def deliver(self, mail: Mail) -> None:
         """Hand over one mail, or raise one of the three errors of an adapter."""
-        async with self._line() as (line, stage):
-            _accepted("MAIL", await line.open(partial(_mail_command, mail)))
-            stage.lost = _mail_lost
-            _accepted("RCPT", await line.ask(b"RCPT", f"TO:<{mail.recipient}>".encode()))
-            _accepted("DATA", await line.ask(b"DATA", expect=3))
-            line.write(mail.data)
-            stage.lost = line.lost
-            _accepted("the mail", await line.verdict())
+        await self._lend(lambda line: line.deliver(mail))
 
     async def check(self) -> None:
         """Return when the server is there, lets us in and answers; else raise ``TransientError``."""
-        async with self._line() as (line, _):
-            _accepted("NOOP", await line.open(lambda _: (b"NOOP",)))
+        await self._lend(_Line.greet)
 
     def _tls_context(self) -> ssl.SSLContext | None:
         if self._config.security == "none":
             return None
         return ssl.create_default_context(cafile=self._config.ca_file)
 
-    @asynccontextmanager
-    async def _line(self) -> AsyncIterator[tuple[_Line, _Stage]]:
-        """Lend a line for a while; turn a broken connection or a passed deadline into what the stage makes of it."""
-        line, stage = None, _Stage()
+    async def _lend(self, work: Callable[[_Line], Awaitable[None]]) -> None:
+        """Lend a line for a while; turn a broken connection or a passed deadline into what it means by then."""
+        line = None
         try:
             async with asyncio.timeout(self._config.timeout):
                 line = await self._lines.get()
-                yield line, stage
-        except SMTPResponseException as error:
-            raise stage.lost(f"{error.code} {error.message}") from error
+                await work(line)
         except (OSError, SMTPException) as error:
-            raise stage.lost(str(error) or "no answer in time") from error
+            raise (line.lost if line else _way_lost)(_reason(error)) from error
         finally:
             if line is not None:
                 line.rest()
                 self._lines.put_nowait(line)
+
+
+def _reason(error: OSError | SMTPException) -> str:
+    if isinstance(error, SMTPResponseException):
+        return f"{error.code} {error.message}"
+    return str(error) or "no answer in time"
 
 
 def _way_lost(why: str) -> AdapterError:
@@ -278,13 +300,6 @@ def _way_lost(why: str) -> AdapterError:
 
 def _mail_lost(why: str) -> AdapterError:
     return TransientError(f"the mail was not sent: {why}")
-
-
-@dataclass
-class _Stage:
-    """How far a mail is: what a lost connection means now."""
-
-    lost: Lost = _way_lost
 
 
 def _mail_command(mail: Mail, server: SMTP) -> Sequence[bytes]:
@@ -303,9 +318,9 @@ def _accepted(what: str, answer: SMTPResponse) -> None:
 
     ``MAIL`` names only us, so its refusal is the fault of our settings or the server, unless the mail is too big.
     """
-    status = f"{answer.code} {answer.message}"
     if answer.code < 400:
         return
+    status = f"{answer.code} {answer.message}"
     # A filter's words about a mail may quote it, and reasons are logged (I6): only its codes are kept.
     told = _CODES.match(status) if what == "the mail" else None
     reason = f"the mail server refused {what}: {told.group() if told else status}"

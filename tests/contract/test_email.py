@@ -192,28 +192,6 @@ async def test_a_connection_closed_while_idle_fails_no_mail(sink: SmtpSink, emai
     assert len(sink.messages) == 2
 
 
-async def test_a_server_that_tires_of_a_connection_fails_no_mail() -> None:
-    """A connection on which the server answers the next mail with 421 is replaced once, within the same delivery."""
-    connections = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connections.append(writer)
-        for answer in (b"220 hi", b"250 hi", b"250 OK", b"250 OK", b"354 go on"):
-            writer.write(answer + b"\r\n")
-            await reader.readuntil(b"\r\n")
-        await reader.readuntil(b"\r\n.\r\n")
-        writer.write(b"250 kept\r\n")
-        await reader.readline()
-        writer.write(b"421 4.4.2 one mail each\r\n")
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server, open_email(server.sockets[0].getsockname()[1], connections=1) as email:
-        for revision in (1, 2, 3):
-            await email.publish(make_posting(), make_content(revision))
-    assert len(connections) == 3
-
-
 async def test_connections_are_few_and_used_again(sink: SmtpSink) -> None:
     """Many mails at once go over no more connections than allowed, each given up after its number of mails."""
     async with open_email(sink.port, connections=3, mails_per_connection=10) as email:
@@ -230,22 +208,6 @@ async def test_waiting_for_a_connection_is_bounded(sink: SmtpSink) -> None:
         first, second = await asyncio.gather(*deliveries, return_exceptions=True)
     assert isinstance(first, OutcomeUnknown)
     assert isinstance(second, TransientError)
-
-
-async def test_an_idle_connection_is_closed_politely() -> None:
-    """After its idle time a connection says QUIT by itself."""
-    async with running(AiosmtpdPeer()) as peer, open_email(peer.port, idle=0.05) as email, asyncio.timeout(5):
-        await email.publish(make_posting(), make_content())
-        await peer.left.wait()
-
-
-async def test_closing_the_adapter_says_quit() -> None:
-    """Leaving the adapter takes leave of the server."""
-    async with running(AiosmtpdPeer()) as peer:
-        async with open_email(peer.port) as email:
-            await email.publish(make_posting(), make_content())
-            assert not peer.left.is_set()
-        assert peer.left.is_set()
 
 
 def _login(_: Any, __: Any, ___: Any, mechanism: str, data: Any) -> AuthResult:

@@ -116,6 +116,40 @@ async def test_message_ids_are_stable_and_discreet(sink: SmtpSink, email: Email)
     assert all(re.fullmatch(r"<[a-z2-7]{32}@localhost>", name) for name in names)
 
 
+def test_message_ids_outlive_releases() -> None:
+    """Threads hang on the Message-IDs in old stores: a mail is named as the first release named it."""
+    composer = EmailConfig(sender="Burgernet <burgernet@leiden.example>").composer()
+    reader = mime.parse_address("ans@example.nl")
+    assert composer.message_id(make_content(), reader) == "<w2cq572ngqyvkucocxgkk5dmkga2uyqa@leiden.example>"
+    ended = dataclasses.replace(make_content(12, Phase.ENDED), case="zaak é\0")
+    assert composer.message_id(ended, reader) == "<vj52xddm7qgry44xjsiezqaahjdudqcw@leiden.example>"
+
+
+def test_what_a_reader_costs_is_written_byte_for_byte() -> None:
+    """The headers before the shared body are these bytes, in this order, and the size counts them."""
+    config = EmailConfig(unsubscribe_url="https://a.example/{target}", unsubscribe_mailto="af@a.example")
+    composer, reader = config.composer(), mime.parse_address("ans@example.nl")
+    content, thread = make_content(2), mime.Thread("Vermist: jongen", ("<a@b>", "<c@d>"))
+    mail = composer.compose(reader, "lezer 7", content, thread, None)
+    head, _, body = mail.data.partition(b"Content-Type: ")
+    assert re.sub(rb"Date: [^\r]+", b"Date: now", head).decode() == (
+        "From: Burgernet <burgernet@localhost>\r\n"
+        "Auto-Submitted: auto-generated\r\n"
+        "List-Id: <burgernet.localhost>\r\n"
+        "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+        f"Message-ID: {composer.message_id(content, reader)}\r\n"
+        "Date: now\r\n"
+        "To: ans@example.nl\r\n"
+        "Subject: Vermist: jongen\r\n"
+        "Content-Language: nl\r\n"
+        "In-Reply-To: <c@d>\r\n"
+        "References: <a@b> <c@d>\r\n"
+        "List-Unsubscribe: <https://a.example/lezer%207>,\r\n <mailto:af@a.example>\r\n"
+    )
+    assert body.endswith(b"\r\n.\r\n")
+    assert mail.size == len(mail.data) - len(b".\r\n")
+
+
 @pytest.mark.parametrize(
     "subject",
     [
