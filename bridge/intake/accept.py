@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -19,6 +19,7 @@ from bridge.core.errors import BridgeError, InvalidInput
 from bridge.core.events import Ended, Event, Opened
 from bridge.core.planning import PhotoState, Policy, plan_end, plan_open, plan_removed
 from bridge.core.posting import Kind, posting_id
+from bridge.core.target import Target
 from bridge.core.targeting import goes_nowhere
 from bridge.core.trace import UNTRACED, Trace, Tracer, read_trace, trace_words
 from bridge.store import cases, notices, photos, wishes
@@ -238,8 +239,7 @@ class Intake:
             await self._write(partial(self._plan_next, name=name))
             return
         shown = await self._database.read(lambda connection: wishes.shown_postings(connection, name))
-        gone = set(shown) - {posting_id(name, target) for target in policy.targets}
-        await self._write(partial(self._plan_end, name=name, gone=gone))
+        await self._write(partial(self._plan_end, name=name, gone=_unlisted(name, shown, policy.targets)))
 
     def _plan_next(self, writing: Writing, name: str) -> None:
         case, policy = cases.lock_case(writing.connection, name), self._policy()
@@ -362,3 +362,14 @@ class Intake:
         if not taken_away and target not in {one.id for one in self._policy().targets}:
             raise InvalidInput(f"target: {target!r} is not known; allowed: a target of targets.yaml, or of this case")
         wishes.keep_hold(writing.connection, case, target)
+
+
+def _unlisted(case: str, shown: Iterable[tuple[str, str, str]], targets: Sequence[Target]) -> set[str]:
+    """Find the postings whose targets left the list, by the name and the digest that each was made for.
+
+    To name the postings of 100,000 targets would hold up everything else; a target that is as it was needs no look.
+    """
+    listed = {target.digest for target in targets}
+    doubtful = {posting: target for posting, target, digest in shown if digest not in listed}
+    names = set(doubtful.values())
+    return set(doubtful) - {posting_id(case, target) for target in targets if target.id in names}

@@ -331,9 +331,10 @@ def planned_so_far(connection: Connection, name: str, policy: str) -> int | None
     return row.planned if known else 0
 
 
-def shown_postings(connection: Connection, name: str) -> Sequence[str]:
-    """Name the postings of a case that are to be shown."""
-    return connection.scalars(select(_p.id).where(_p.case_id == name, _p.desired == Desired.SHOWN.value)).all()
+def shown_postings(connection: Connection, name: str) -> list[tuple[str, str, str]]:
+    """Give the postings of a case that are to be shown: each with its target's name, and digest when it was made."""
+    query = select(_p.id, _p.target, _p.target_row).where(_p.case_id == name, _p.desired == Desired.SHOWN.value)
+    return [(row[0], row[1], row[2]) for row in connection.execute(query)]
 
 
 def note_planned(connection: Connection, name: str, policy: str, planned: int | None, *, first: bool) -> int:

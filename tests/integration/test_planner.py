@@ -112,6 +112,26 @@ async def test_what_left_the_list_is_taken_away(database: Database) -> None:
     assert (await bench.stand())["bord"] == ("refused", "gone")
 
 
+async def test_what_is_listed_otherwise_stays_and_what_moved_is_taken_away(database: Database) -> None:
+    """Who got another owner stands where it stood; what has another address is taken back at the old one."""
+    bench = few(database)
+    await bench.accept("opened")
+    await bench.plan()
+    await bench.work()
+    owner = target("bord", owner={"name": "Gemeente Delft", "kind": "municipality"})
+    bench.targets, bench.digest = (*TARGETS[:-1], owner), "another owner"
+    assert await bench.intake.replan() == 1
+    await bench.plan()
+    assert await bench.work() == 0
+    moved = target("bord", address="http://127.0.0.1:9100/elders")
+    bench.targets, bench.digest = (*TARGETS[:-1], moved), "another address"
+    assert await bench.intake.replan() == 1
+    await bench.plan()
+    await bench.work()
+    boards = [one for one in (await bench.status())[0]["postings"] if one["target"] == "bord"]
+    assert sorted((one["desired"], one["applied"]) for one in boards) == [("refused", "gone"), ("shown", "shown")]
+
+
 async def test_the_part_plans_when_it_is_woken(database: Database) -> None:
     """The planner finishes what an event began, with nobody asking."""
     bench = few(database)
