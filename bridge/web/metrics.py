@@ -51,6 +51,7 @@ class Metrics:
         self._dead_letters = self._counter("dead_letters", "Messages that could not be read and were put aside")
         self._lag = self._gauge("queue_lag_seconds", "Age of the latest event when it was accepted")
         self._steps = self._counter("steps", "Steps at targets", "channel", "step", "result")
+        self._kinds: dict[tuple[str, str, str], tuple[Counter, Histogram, Counter]] = {}
         self._seconds = Histogram(
             "step_seconds",
             "How long steps at targets took",
@@ -98,9 +99,18 @@ class Metrics:
 
     def step(self, work: Work, finished: Finished) -> None:
         """Count a step that ran, and how long it took."""
-        self._steps.labels(work.channel, work.step.value, result_word(finished.done)).inc()
-        self._seconds.labels(work.channel, work.step.value).observe(finished.seconds)
-        self._drift.labels(work.channel).inc(finished.is_drift)  # a first one is a rise from nought
+        count, seconds, drift = self._of_step(work.channel, work.step.value, result_word(finished.done))
+        count.inc()
+        seconds.observe(finished.seconds)
+        drift.inc(finished.is_drift)  # a first one is a rise from nought
+
+    def _of_step(self, channel: str, step: str, result: str) -> tuple[Counter, Histogram, Counter]:
+        """Find the metrics of one kind of step; kept, for to look for them takes longer than to count."""
+        key = channel, step, result
+        if key not in self._kinds:
+            drift = self._drift.labels(channel)
+            self._kinds[key] = self._steps.labels(*key), self._seconds.labels(channel, step), drift
+        return self._kinds[key]
 
     def erased(self, what: str, rows: int) -> None:
         """Count rows that were erased, by their table."""
