@@ -1,17 +1,18 @@
 """Closes the difference between what should be there and what is there. The whole loop is on this page.
 
 Each turn is one transaction that writes what came of finished steps and claims as many due postings as there are free
-slots, endings first. A slot is free again only when its result is durable, so a kill leaves at most the steps in
-flight in doubt.
+slots, endings first. A slot is free again only with the commit that makes its result durable, so a kill leaves at most
+the steps in flight in doubt.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from random import Random
 
@@ -67,6 +68,7 @@ class Dispatcher:
         self._latest = 0.0  # the time at the turn before
         self._crowded_at = -math.inf
         self._turned = 0.0  # when, by the loop's clock
+        self._tells_all = log.is_enabled_for(logging.DEBUG)
         self._idle = False  # the latest turn found nothing to do
         self._stopping = False
         self._ended = asyncio.Event()
@@ -106,7 +108,7 @@ class Dispatcher:
     async def _turn(self, steps: asyncio.TaskGroup) -> bool:
         await self._watch_clock()
         finished = self._finished[:]
-        slots = [] if self._stopping else self._free_slots()
+        slots = [] if self._stopping else self._free_slots({one.work.posting.id for one in finished})
         turn = await self._store.turn(finished, slots, self._clock())
         del self._finished[: len(finished)]
         for one in finished:
@@ -149,12 +151,15 @@ class Dispatcher:
         if self._idle and (early := self._turned + GAP - asyncio.get_running_loop().time()) > 0:
             await asyncio.sleep(early)
 
-    def _free_slots(self) -> list[Slots]:
+    def _free_slots(self, ended: Container[str]) -> list[Slots]:
         """Offer each adapter's free slots; a few stay free for endings and retractions, always."""
         offers = []
+        busy: dict[str, list[str]] = {name: [] for name in self._adapters}
+        for name, work in self._flying.items():
+            if name not in ended:
+                busy[work.posting.target.adapter].append(work.posting.target.id)
         for name, adapter in self._adapters.items():
-            flying = [work.posting.target.id for work in self._flying.values() if work.posting.target.adapter == name]
-            most = adapter.capabilities.max_concurrency
+            flying, most = busy[name], adapter.capabilities.max_concurrency
             free = self._breakers[name].slots(most - len(flying), len(flying), self._clock())
             if free > 0:
                 kept = most // 4 if flying or free > 1 else 0  # a lone first step tries the way for all
@@ -212,18 +217,26 @@ class Dispatcher:
         breaker = self._breakers[work.posting.target.adapter]
         breaker.record(error, self._timing, self._clock(), self._random.random())
         self._on_step(work, finished)
-        words = {"case": work.posting.case, "posting": work.posting.id, "target": work.posting.target.id}
-        words |= trace_words(work.posting.trace)
         attempts = work.state.attempts + 1
         if error:
             # The 1st, 2nd, 4th, 8th … failure: 10,000 dead boards must not fill a disk. The journal has them all.
             quiet = not is_news(attempts)
             level = log.debug if quiet else log.error if isinstance(error, PermanentError) else log.warning
-            level("step failed", step=work.step.value, error=str(error), attempts=attempts, **words)
+            level("step failed", step=work.step.value, error=str(error), attempts=attempts, **_words(work))
         elif finished.is_drift:
-            log.warning("a board is not as it was left", attempts=attempts, **words)
-        else:
-            log.debug("step done", step=work.step.value, seconds=round(finished.seconds, 4), **words)
+            log.warning("a board is not as it was left", attempts=attempts, **_words(work))
+        elif self._tells_all:
+            log.debug("step done", step=work.step.value, seconds=round(finished.seconds, 4), **_words(work))
+
+
+def _words(work: Work) -> dict[str, str]:
+    posting = work.posting
+    return {
+        "case": posting.case,
+        "posting": posting.id,
+        "target": posting.target.id,
+        **trace_words(posting.trace),
+    }
 
 
 def _content(work: Work) -> Content:
