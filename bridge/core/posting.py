@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from bridge.core.content import Content
 from bridge.core.target import Target
@@ -110,7 +111,7 @@ def posting_id(case: str, target: Target) -> str:
     A target that moves to another address is another posting: the old one is taken back where it stands.
     """
     digest = hashlib.sha256(f"{case}\0{target.id}\0{target.adapter}\0{target.address}".encode()).digest()
-    return base64.b32encode(digest)[:26].decode().lower()
+    return base64.b32encode(digest[:20])[:26].decode().lower()  # of more bytes it would make more letters
 
 
 def reference(posting: str) -> str:
@@ -145,8 +146,7 @@ class Step(StrEnum):
     OBSERVE = "observe"  # nothing to close: read back
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """One posting's two halves. Times are seconds since the epoch; contents and photos are named by their digest."""
 
     desired: Desired

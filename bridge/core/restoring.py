@@ -6,7 +6,7 @@ that was waiting when the backup was made is taken for sent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bridge.core.posting import Applied, Capabilities, Kind, State, Step, next_step
 from bridge.core.retry import BLIND_LIMIT, After, Timing
@@ -37,7 +37,7 @@ def after_restore(kept: Kept, can: Capabilities, timing: Timing, now: float) -> 
         return _take_for_sent(kept)
     if can.kind is Kind.POST and step is Step.PUBLISH:
         sought = kept.flying[0] if kept.flying else state.content
-        return After(replace(state, applied=Applied.UNKNOWN, applied_content=sought, looks=0), now)
+        return After(state._replace(applied=Applied.UNKNOWN, applied_content=sought, looks=0), now)
     return After(state, again)
 
 
@@ -45,14 +45,13 @@ def _look_at_board(state: State, can: Capabilities, timing: Timing, now: float) 
     """Whatever it shows: it is shown what is wanted once more, or cleared, and read back until it must be right."""
     until = max(state.shown_until, now + timing.valid_for) if can.leased else state.shown_until
     tried = state.content if state.wanted else state.applied_content
-    return After(replace(state, applied=Applied.UNKNOWN, applied_content=tried, shown_until=until, looks=0), now)
+    return After(state._replace(applied=Applied.UNKNOWN, applied_content=tried, shown_until=until, looks=0), now)
 
 
 def _take_for_sent(kept: Kept) -> After:
     state = kept.state
     alerted = not state.ending or (kept.flying is not None and not kept.flying[1])
-    sent = replace(
-        state,
+    sent = state._replace(
         applied=Applied.UNKNOWN,
         applied_content=state.content or state.applied_content,
         applied_ending=state.ending,

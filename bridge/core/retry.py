@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from bridge.core.content import Content
 from bridge.core.errors import AdapterError, OutcomeUnknown, PermanentError, TransientError
@@ -49,8 +50,7 @@ class Timing:
     check_interval: float = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(NamedTuple):
     """A step that ran: what it did, and what came of it (``None``: it was asked for nothing).
 
     ``since``: when something was last sent there, in seconds since the epoch. It is later than now when the clock that
@@ -65,8 +65,7 @@ class Done:
     since: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class After:
+class After(NamedTuple):
     """The state after a step, and when the posting is due again (``None``: settled)."""
 
     state: State
@@ -77,14 +76,14 @@ def after(state: State, done: Done, can: Capabilities, timing: Timing, now: floa
     """Work out what comes of one step. ``jitter`` is a random number in [0, 1)."""
     # A clock that was hours ahead promised more than any board was told since: it must not put off the next renewal.
     longest = timing.valid_for if can.leased else AFTERWARDS
-    state = replace(state, shown_until=min(state.shown_until, now + longest))
+    state = state._replace(shown_until=min(state.shown_until, now + longest))
     if isinstance(done.result, AdapterError):
         return _failed(state, done, can, timing, now, jitter)
     changed = _succeeded(state, done)
     if changed.applied is Applied.GONE and state.applied is not Applied.GONE and not can.leased:
-        changed = replace(changed, shown_until=now + AFTERWARDS)
+        changed = changed._replace(shown_until=now + AFTERWARDS)
     if changed.attempts or changed.error:
-        changed = replace(changed, attempts=0, error="")
+        changed = changed._replace(attempts=0, error="")
     if next_step(changed, can) not in (None, Step.FIND):
         return After(changed, now)
     if changed.applied is Applied.UNKNOWN:
@@ -97,7 +96,7 @@ def _succeeded(state: State, done: Done) -> State:
         case Step.PUBLISH | Step.UPDATE:
             return _shown(state, done)
         case Step.RETRACT:
-            return replace(state, applied=Applied.GONE, applied_content="", stale=False, looks=0)
+            return state._replace(applied=Applied.GONE, applied_content="", stale=False, looks=0)
         case Step.FIND:
             return _found(state, done)
         case Step.OBSERVE:
@@ -109,8 +108,7 @@ def _shown(state: State, done: Done) -> State:
     if isinstance(receipt, Receipt) and not receipt.has(content):
         return waiting(state, done.content_id)
     same = state.applied_content == done.content_id and state.applied is Applied.SHOWN
-    return replace(
-        state,
+    return state._replace(
         applied=Applied.SHOWN,
         applied_content=done.content_id,
         applied_revision=content.revision if content else 0,
@@ -138,7 +136,7 @@ def _found(state: State, done: Done) -> State:
     """Adopt what was found; else, after enough looks, call it *none* so that it is published once more."""
     if isinstance(done.result, Receipt):
         return _shown(state, done)
-    return replace(state, looks=state.looks + 1)
+    return state._replace(looks=state.looks + 1)
 
 
 def _observed(state: State, done: Done) -> State:
@@ -146,14 +144,14 @@ def _observed(state: State, done: Done) -> State:
     seen = done.result
     if not isinstance(seen, Observation):
         return state
-    state = replace(state, looks=state.looks + 1)
+    state = state._replace(looks=state.looks + 1)
     if not seen.present:
         gone = Applied.GONE if state.applied is Applied.SHOWN else state.applied
-        return replace(state, applied=gone, applied_content="")
+        return state._replace(applied=gone, applied_content="")
     sent = done.content
     if state.applied is Applied.SHOWN and sent and shows(seen, sent):
         return state
-    return replace(state, applied=Applied.SHOWN, applied_content="")
+    return state._replace(applied=Applied.SHOWN, applied_content="")
 
 
 def _look_again(state: State, since: float, timing: Timing, now: float) -> After:
@@ -162,14 +160,14 @@ def _look_again(state: State, since: float, timing: Timing, now: float) -> After
     if since <= now < since + sum(timing.looks):
         looks = min(looks, last)  # looks that a correction hurried do not shorten the wait for a slow post
     if looks <= last:
-        return After(replace(state, applied=Applied.UNKNOWN, looks=looks), now + timing.looks[looks])
+        return After(state._replace(applied=Applied.UNKNOWN, looks=looks), now + timing.looks[looks])
     late = looks - len(timing.looks)
     if not state.wanted or state.blind >= BLIND_LIMIT:
         # Not to be shown (again): it may still surface, so look a few times more and then let it rest.
         due = now + timing.late_looks[late] if late < len(timing.late_looks) else None
         error = state.error if not state.wanted else "outcome unknown twice: look at the page by hand"
-        return After(replace(state, applied=Applied.UNKNOWN if due else Applied.NONE, error=error), due)
-    return After(replace(state, applied=Applied.NONE, looks=0), now)
+        return After(state._replace(applied=Applied.UNKNOWN if due else Applied.NONE, error=error), due)
+    return After(state._replace(applied=Applied.NONE, looks=0), now)
 
 
 def _next_check(state: State, since: float, can: Capabilities, timing: Timing, now: float) -> float | None:
@@ -196,7 +194,7 @@ def due_for_renewal(state: State, can: Capabilities, timing: Timing, now: float)
 
 def _failed(state: State, done: Done, can: Capabilities, timing: Timing, now: float, jitter: float) -> After:
     error = done.result
-    failed = replace(state, attempts=state.attempts + 1, error=str(error))
+    failed = state._replace(attempts=state.attempts + 1, error=str(error))
     retry_after = error.retry_after if isinstance(error, (TransientError, OutcomeUnknown)) else None
     longest = timing.urgent_max if is_urgent(state) else timing.retry_max
     if isinstance(error, PermanentError) or done.step is Step.OBSERVE:
@@ -218,7 +216,7 @@ def _failed(state: State, done: Done, can: Capabilities, timing: Timing, now: fl
 def _refused(state: State, done: Done, can: Capabilities, now: float, again: float) -> After:
     """The other side will never take this. What cannot be edited is taken away, so that no old text stays."""
     if can.can_retract and (done.step is Step.UPDATE or state.applied is Applied.UNKNOWN):
-        return After(replace(state, stale=True), now)
+        return After(state._replace(stale=True), now)
     outdated = done.content_id != state.content  # what is wanted now has not been refused
     return After(state, again if outdated or (can.can_retract and is_urgent(state)) else None)
 
@@ -226,13 +224,13 @@ def _refused(state: State, done: Done, can: Capabilities, now: float, again: flo
 def _unknown(state: State, done: Done, can: Capabilities, look: float, again: float) -> After:
     if done.step is Step.UPDATE and can.kind is not Kind.MESSAGE:
         # We know where it is; which text it shows is for the next update to settle.
-        return After(replace(state, applied_content=""), again)
+        return After(state._replace(applied_content=""), again)
     blind = state.blind + 1
     carried = state.carried or (can.kind is Kind.MESSAGE and not done.ending)  # it may have been read
-    unknown = replace(state, applied=Applied.UNKNOWN, blind=blind, looks=0, carried=carried)
-    unknown = replace(unknown, applied_content=done.content_id, applied_ending=done.ending)
+    unknown = state._replace(applied=Applied.UNKNOWN, blind=blind, looks=0, carried=carried)
+    unknown = unknown._replace(applied_content=done.content_id, applied_ending=done.ending)
     until = max(state.shown_until, _until(done.content))
-    unknown = replace(unknown, applied_photo=_photo(done.content), shown_until=until)
+    unknown = unknown._replace(applied_photo=_photo(done.content), shown_until=until)
     if can.idempotent:
         return After(unknown, again)
     if can.can_find:

@@ -66,8 +66,7 @@ def beside(state: State, turn: Turn, receipt: Receipt, until: float) -> State:
     if not receipt.has(turn.content):
         there = state.applied in (Applied.SHOWN, Applied.UNKNOWN)
         return waiting(state, turn.content_id) if there else state
-    return replace(
-        state,
+    return state._replace(
         applied=Applied.SHOWN,
         applied_content=turn.content_id,
         applied_revision=turn.content.revision,
@@ -91,4 +90,4 @@ def waiting(state: State, tried: str) -> State:
     """
     gone = Applied.GONE if state.carried else Applied.NONE
     waits = tried == state.content
-    return replace(state, applied=gone, applied_content="", stale=False, looks=0, waits=waits)
+    return state._replace(applied=gone, applied_content="", stale=False, looks=0, waits=waits)

@@ -26,7 +26,7 @@ def step_span(tracer: Tracer, work: Work) -> AbstractContextManager[Span]:
 
 def in_trace(work: Work, trace: Trace | None) -> Work:
     """Let the adapter pass on where the step belongs."""
-    return replace(work, posting=replace(work.posting, trace=trace)) if trace else work
+    return work._replace(posting=replace(work.posting, trace=trace)) if trace else work
 
 
 def tell(span: Span, finished: Finished) -> None:

@@ -29,7 +29,7 @@ from bridge.core.retry import Timing
 from bridge.store import schema
 from bridge.store.database import Database
 from bridge.store.migrate import fits, head, known_versions, upgrade, version
-from bridge.store.rows import Proof, result_row, state_in
+from bridge.store.rows import Proof, handle_of, result_row, state_in
 from bridge.store.wishes import RESTORED
 
 _MANY, _FEW = 1_000, 8  # rows in memory at a time: small ones, and those with texts or photos
@@ -152,8 +152,9 @@ def _revise(
     then = after_restore(kept, can, timing, now)
     # Whoever looks for a post looks from when it was first wanted.
     applied_at = row["applied_at"] if then.state == kept.state else min(made, row["desired_at"])
-    values = result_row(row["id"], then, can, applied_at, Proof(**{name: row[name] for name in Proof.__slots__}))
-    return {**row, **{name.removeprefix("p_"): value for name, value in values.items()}, "claim": None}
+    values = result_row(then.state, can, applied_at, Proof(**{name: row[name] for name in Proof._fields}))
+    own = {"due": then.due, "handle": handle_of(then.state), "claim": None}
+    return {**row, **{name.removeprefix("p_"): value for name, value in values.items()}, **own}
 
 
 @contextmanager

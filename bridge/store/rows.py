@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, insert, null, update
+from sqlalchemy import bindparam, insert, null, select, update
 
 from bridge.core.content import Content
 from bridge.core.errors import AdapterError, PermanentError, TransientError, printable
@@ -28,37 +27,42 @@ from bridge.core.posting import (
 from bridge.core.retry import After, Done
 from bridge.core.turns import Turn
 from bridge.store import schema
+from bridge.store.batches import of_each
 from bridge.store.database import Prepared, to_json
 from bridge.store.wishes import LATER, NORMAL, URGENT
 
 _postings = schema.postings
 _t = _postings.c
-STATE = tuple(_t[field.name] for field in fields(State))
+STATE = tuple(_t[name] for name in State._fields)
 _DESIRED_HALF = 5  # the first fields of a State are the intake's to write
+_APPLIED_HALF = tuple(f"p_{name}" for name in State._fields[_DESIRED_HALF:-1])
 WORK = (
     *(_t.id, _t.case_id, _t.target, _t.target_row, _t.channel, _t.adapter),
     *(_t.claim, _t.due, _t.doing, _t.doing_content, _t.doing_ending, _t.doing_since),
     *(_t.applied_at, _t.verified_at, _t.seen, _t.seen_text, _t.gone_at, _t.dark_at, _t.drift_at),
 )
-_FIRST = len(WORK)
+_FIRST, _PROOF = len(WORK), len(WORK) - 6  # where a posting's two halves begin, and what was seen of it
+_DESIRES: Mapping[str, Desired] = {one.value: one for one in Desired}
+_APPLIED: Mapping[str, Applied] = {one.value: one for one in Applied}
 MOST_SEEN = 300  # characters that are kept of what stands on a board instead of ours
 
-CLAIM = Prepared(
-    update(_postings)
-    .where(_t.id == bindparam("p_id"))
-    .values(
-        claim=bindparam("p_claim"),
-        due=bindparam("p_due"),
-        doing=bindparam("p_doing"),
-        doing_content=bindparam("p_content"),
-        doing_ending=bindparam("p_ending"),
-        doing_since=bindparam("p_since"),
+CLAIM = of_each(
+    lambda each: (
+        update(_postings)
+        .where(_t.id == each.name)
+        .values(
+            claim=bindparam("p_claim"),
+            due=bindparam("p_due"),
+            doing=bindparam("p_doing"),
+            doing_content=bindparam("p_content"),
+            doing_ending=bindparam("p_ending"),
+            doing_since=bindparam("p_since"),
+        )
     )
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(NamedTuple):
     """What was seen of a posting where it is; times in seconds since the epoch, nought: never."""
 
     verified_at: float = 0.0
@@ -71,7 +75,7 @@ class Proof:
     @classmethod
     def of(cls, row: Any) -> Proof:
         """Read it from a posting."""
-        return cls(*(getattr(row, field.name) for field in fields(cls)))
+        return cls(*row[_PROOF:_FIRST])
 
     def after(self, done: Done, before: State, now: float) -> Proof:
         """Take in what came of a step."""
@@ -87,16 +91,16 @@ class Proof:
             case Step.OBSERVE, Observation() as found:
                 return self._looked(found, done.content, before, now)
             case _:
-                return replace(self, verified_at=now)
+                return self._replace(verified_at=now)
 
     def placed(self, *, anew: bool) -> Proof:
         """It was placed; what was seen before says nothing of another text."""
-        there = replace(self, gone_at=0.0, dark_at=0.0)
-        return replace(there, seen="", seen_text="") if anew else there
+        there = self._replace(gone_at=0.0, dark_at=0.0)
+        return there._replace(seen="", seen_text="") if anew else there
 
     def removed(self, now: float) -> Proof:
         """It was taken away, and is still to be seen gone."""
-        return replace(self, gone_at=now, dark_at=0.0, seen="", seen_text="")
+        return self._replace(gone_at=now, dark_at=0.0, seen="", seen_text="")
 
     def _looked(self, found: Observation, sent: Content | None, before: State, now: float) -> Proof:
         ours = found.present and (sent is None or shows(found, sent))
@@ -107,28 +111,35 @@ class Proof:
         dark_at = self.dark_at or now if gone_at and not found.present else 0.0
         as_told = not found.present if self.gone_at else ours
         drift_at = 0.0 if as_told else self.drift_at or now
-        proof = replace(self, verified_at=now, seen=seen, seen_text=there)
-        return replace(proof, gone_at=gone_at, dark_at=dark_at, drift_at=drift_at)
+        proof = self._replace(verified_at=now, seen=seen, seen_text=there)
+        return proof._replace(gone_at=gone_at, dark_at=dark_at, drift_at=drift_at)
 
 
-RESULT = Prepared(
-    update(_postings)
-    .where(_t.id == bindparam("p_id"))
-    .values(
-        claim=null(),
-        due=bindparam("p_due"),
-        priority=bindparam("p_priority"),
-        **{name: bindparam(f"p_{name}") for name in ("applied_at", *(field.name for field in fields(Proof)))},
-        **{column.name: bindparam(f"p_{column.name}") for column in STATE[_DESIRED_HALF:]},
+RESULT = of_each(
+    lambda each: (
+        update(_postings)
+        .where(_t.id == each.name)
+        .values(
+            claim=null(),
+            due=each.number(0),
+            handle=each.text(1),
+            priority=bindparam("p_priority"),
+            **{name: bindparam(f"p_{name}") for name in ("applied_at", *Proof._fields)},
+            **{name.removeprefix("p_"): bindparam(name) for name in _APPLIED_HALF},
+        )
     )
 )
-_JOURNAL = ("posting", "at", "step", "revision", "result", "error", "seconds")
-JOURNAL = Prepared(insert(schema.journal).values({name: bindparam(name) for name in _JOURNAL}))
+_JOURNAL = ("at", "step", "revision", "result", "error")
+JOURNAL = of_each(
+    lambda each: insert(schema.journal).from_select(
+        ["posting", "seconds", *_JOURNAL],
+        select(each.name, each.number(0), *(bindparam(name, type_=schema.journal.c[name].type) for name in _JOURNAL)),
+    )
+)
 NOTICE = Prepared(insert(schema.notices).values({name: bindparam(name) for name in ("what", "body")}))
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
+class Shared(NamedTuple):
     """Who is on a board that holds one message, and how that is found. ``rest``: what a retraction leaves."""
 
     turns: tuple[Turn, ...] = ()
@@ -139,8 +150,7 @@ class Shared:
 ALONE = Shared()
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """A claimed posting, with everything its one step needs."""
 
     posting: Posting
@@ -167,8 +177,7 @@ class Work:
         return [turn.posting for turn in self.shared.turns if turn.posting != self.posting.id]
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """A step that ran; ``seconds`` is how long it took."""
 
     work: Work
@@ -189,9 +198,25 @@ class Finished:
 def state_of(row: Any) -> State:
     """Read the two halves of a posting."""
     values = list(row[_FIRST:])
-    values[0], values[5] = Desired(values[0]), Applied(values[5])
-    values[-1] = json.loads(values[-1]) if values[-1] else None
+    values[0], values[5] = _DESIRES[values[0]], _APPLIED[values[5]]
+    if values[-1]:
+        values[-1] = json.loads(values[-1])
     return State(*values)
+
+
+def alike(row: Any, finished: Finished) -> tuple[Any, ...]:
+    """Give all that decides what a step makes of a posting: in a fan-out it is the same for thousands of them.
+
+    Where they stand (the handle) decides nothing but itself; a failure is waited for each time anew, and who is on a
+    board that holds one message is looked at one by one.
+    """
+    work, result = finished.work, finished.done.result
+    shared = work.shared is not ALONE or (isinstance(result, Receipt) and result.cases is not None)
+    if shared or isinstance(result, AdapterError):
+        return (row.id,)
+    came = result if isinstance(result, Observation) else result is None
+    asked = (work.step, work.content_id, id(work.content), work.ending, work.since)
+    return row.adapter, row[_PROOF - 1 : -1], not row.handle, work.state[:-1], asked, came
 
 
 def state_in(row: Mapping[str, Any]) -> State:
@@ -206,7 +231,6 @@ def state_in(row: Mapping[str, Any]) -> State:
 def claim_row(work: Work) -> dict[str, Any]:
     """Write a claim: who does what, until when."""
     return {
-        "p_id": work.posting.id,
         "p_claim": work.claim,
         "p_due": work.lease,
         "p_doing": work.step.value,
@@ -216,21 +240,28 @@ def claim_row(work: Work) -> dict[str, Any]:
     }
 
 
-def result_row(name: str, then: After, can: Capabilities, applied_at: float, proof: Proof) -> dict[str, Any]:
-    """Write what came of a step, and when to look again."""
-    state = then.state
-    row = {f"p_{column.name}": getattr(state, column.name) for column in STATE[_DESIRED_HALF:]}
-    row["p_applied"] = state.applied.value
-    row["p_handle"] = to_json(dict(state.handle)) if state.handle is not None else None
-    gap = next_step(state, can) is not None
-    priority = LATER if not gap else URGENT if is_urgent(state) else NORMAL
-    return row | {
-        "p_id": name,
-        "p_due": then.due,
-        "p_priority": priority,
+def result_row(state: State, can: Capabilities, applied_at: float, proof: Proof) -> dict[str, Any]:
+    """Write what came of a step; when to look again, and where it is found, is each posting's own."""
+    seen = {f"p_{key}": value for key, value in proof._asdict().items()}
+    row = dict(zip(_APPLIED_HALF, state[_DESIRED_HALF:-1], strict=True))
+    return {
+        **row,
+        "p_applied": state.applied.value,
+        "p_priority": priority_of(state, can),
         "p_applied_at": applied_at,
-        **{f"p_{key}": value for key, value in asdict(proof).items()},
+        **seen,
     }
+
+
+def priority_of(state: State, can: Capabilities) -> int:
+    """Say how pressing the next step is."""
+    gap = next_step(state, can) is not None
+    return LATER if not gap else URGENT if is_urgent(state) else NORMAL
+
+
+def handle_of(state: State) -> str | None:
+    """Write where a posting is found."""
+    return to_json(dict(state.handle)) if state.handle is not None else None
 
 
 def result_word(done: Done) -> str:
@@ -246,17 +277,15 @@ def result_word(done: Done) -> str:
             return "ok"
 
 
-def journal_row(name: str, now: float, done: Done, revision: int, seconds: float) -> dict[str, Any]:
-    """Write one attempt."""
+def journal_row(now: float, done: Done, revision: int) -> dict[str, Any]:
+    """Write one attempt; how long it took is its own."""
     failed = isinstance(done.result, AdapterError)
     return {
-        "posting": name,
         "at": now,
         "step": done.step.value,
         "revision": done.content.revision if done.content else revision,
         "result": result_word(done),
         "error": str(done.result) if failed else "",
-        "seconds": seconds,
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -65,7 +65,7 @@ def share(
     found = [_Neighbour(row, state_of(row)) for row in connection.execute(_COMPANY, asked) if row.id != mine.id]
     others = [one for one in found if find_target(one.row.target_row).address == mine.target.address]
     if work.step is Step.OBSERVE:
-        return replace(work, shared=Shared(handle=_handle([one.state for one in others])))
+        return work._replace(shared=Shared(handle=_handle([one.state for one in others])))
     wanted = [(one.row.id, one.row.case_id, one.state.content) for one in others if one.is_wanted]
     if work.step is not Step.RETRACT:
         wanted.append((mine.id, mine.case, work.content_id))
@@ -77,8 +77,8 @@ def share(
     turns.sort(key=lambda turn: turn.rank)
     shared = Shared(tuple(turns), _handle([one.state for one in others]))
     if work.step is not Step.RETRACT and work.content:
-        return replace(work, content=joined(work.content, turns), shared=shared)
-    return replace(work, shared=replace(shared, rest=joined(turns[0].content, turns) if turns else None))
+        return work._replace(content=joined(work.content, turns), shared=shared)
+    return work._replace(shared=shared._replace(rest=joined(turns[0].content, turns) if turns else None))
 
 
 def _handle(states: Sequence[State]) -> Mapping[str, str] | None:
@@ -87,26 +87,25 @@ def _handle(states: Sequence[State]) -> Mapping[str, str] | None:
     return max(there, key=lambda state: state.shown_until).handle if there else None
 
 
-def recognised(state: State, work: Work, done: Done) -> Done:
+def recognised(row: Any, work: Work, done: Done) -> Done:
     """Know an older message again that came back, late or after a reboot: with no other case there, it is this one's.
 
     Where another case is shown, that one's next look puts the board right.
     """
     seen = done.result
-    if not isinstance(seen, Observation) or not seen.ours or state.wanted or work.shared.handle is not None:
+    if not isinstance(seen, Observation) or not seen.ours or work.shared.handle is not None or state_of(row).wanted:
         return done
-    return replace(done, result=replace(seen, present=True))
+    return done._replace(result=replace(seen, present=True))
 
 
 def others_after(
     work: Work, done: Done, rows: Mapping[str, Any], can: Capabilities, timing: Timing, now: float
-) -> list[dict[str, Any]]:
-    """Say how the other postings of the board stand after a step wrote its message."""
+) -> Iterator[tuple[str, After, dict[str, Any]]]:
+    """Say how the other postings of the board stand after a step wrote its message: their names, and what to write."""
     if not isinstance(done.result, Receipt) or not can.holds_one:
-        return []
+        return
     sent = work.shared.rest if done.step is Step.RETRACT else done.content
     until = sent.valid_until.timestamp() if sent and sent.valid_until else 0.0
-    results = []
     for turn in work.shared.turns:
         row = rows.get(turn.posting)
         if row is None or turn.posting == work.posting.id or row.claim is not None:
@@ -123,5 +122,4 @@ def others_after(
             proof = proof.removed(now)
         elif is_new:
             proof = proof.placed(anew=True)
-        results.append(result_row(row.id, After(state, due), can, now if is_new else row.applied_at, proof))
-    return results
+        yield row.id, After(state, due), result_row(state, can, now if is_new else row.applied_at, proof)

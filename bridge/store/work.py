@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, exists, literal_column, select, union_all, update
+from sqlalchemy import Connection, and_, bindparam, exists, literal_column, select, union_all, update
 
 from bridge.core import content as contents
 from bridge.core.content import Content, Photo
-from bridge.core.errors import OutcomeUnknown, TransientError
+from bridge.core.errors import OutcomeUnknown
 from bridge.core.posting import (
     Applied,
     Capabilities,
@@ -27,32 +27,24 @@ from bridge.core.posting import (
     Step,
     next_step,
 )
-from bridge.core.retry import Done, Timing, after, due_for_renewal
+from bridge.core.retry import Done, Timing, due_for_renewal
 from bridge.core.target import Target
 from bridge.store import cases, schema, sharing
-from bridge.store.database import Database, Prepared, to_json
+from bridge.store.batches import Batch
+from bridge.store.database import Database, Prepared
+from bridge.store.recorder import Recorder
 from bridge.store.rows import (
     CLAIM,
-    JOURNAL,
-    NOTICE,
-    RESULT,
     STATE,
     WORK,
     Finished,
-    Proof,
     Work,
     claim_row,
-    fenced,
-    journal_row,
-    notice_of,
-    result_row,
     state_of,
-    what_to_tell,
 )
 from bridge.store.wishes import LATER, NORMAL, URGENT
 
 LEASE_MARGIN = 5.0  # seconds between a step's timeout and the end of its lease
-AHEAD = 0.1  # seconds by which who waits at a failing target goes before who failed; less for who failed more often
 _CACHED = 2_000  # contents kept in memory
 
 _postings = schema.postings
@@ -62,7 +54,6 @@ _t = _postings.c
 _CONTENT = Prepared(select(schema.contents.c.body).where(schema.contents.c.id == bindparam("name")))
 _TARGET = select(schema.targets.c.body).where(schema.targets.c.id == bindparam("name"))
 _READ = select(*WORK, *STATE)
-_SAME = _READ.where(_t.id.in_(bindparam("ids", expanding=True))).order_by(_t.id).with_for_update()
 _DUE = (
     _READ.where(_t.adapter == bindparam("adapter"), _t.priority == bindparam("priority"), _t.due <= bindparam("now"))
     .order_by(_t.due)
@@ -110,8 +101,8 @@ class WorkStore:
         self._find_target = find_target  # (digest, how to read the body) -> the target with its secret
         self._timing = timing
         self._worker = worker
-        self._tell = tell
         self._random = random
+        self._recorder = Recorder(adapters, timing, tell=tell, random=random)
         self._traced = traced
         self._names = list(adapters)
         self._waiting = _waiting(len(adapters))
@@ -149,7 +140,8 @@ class WorkStore:
 
     def _turn(self, connection: Connection, finished: Sequence[Finished], slots: Sequence[Slots], now: float) -> Turn:
         if finished:
-            self._record(connection, finished, now)
+            self._recorder.record(connection, finished, now)
+        self._claims += 1
         work: list[Work] = []
         more = False
         waiting = self._look(connection, now) if slots else ()
@@ -158,7 +150,7 @@ class WorkStore:
             work += mine
             more = more or passed
         if work:
-            CLAIM.run(connection, [claim_row(one) for one in work])
+            self._write_claims(connection, work)
             work = _in_traces(connection, work) if self._traced else work
         sendable: dict[str, Content] = {}
         return Turn([self._equip(connection, one, now, sendable) for one in work], more)
@@ -168,6 +160,12 @@ class WorkStore:
         named = {f"adapter{number}": name for number, name in enumerate(self._names)}
         found = self._waiting.one(connection, {"now": now, **named})
         return {(self._names[number], priority) for number, priority in map(tuple, found)}
+
+    def _write_claims(self, connection: Connection, work: Sequence[Work]) -> None:
+        claims = Batch(CLAIM)
+        for one in work:
+            claims.add(claim_row(one), one.posting.id)
+        claims.write(connection)
 
     def _claim(
         self, connection: Connection, offer: Slots, waiting: Container[tuple[str, int]], now: float
@@ -207,7 +205,7 @@ class WorkStore:
         """Choose the step for a due posting; what needs none is settled here and now."""
         state, can = state_of(row), self._adapters[row.adapter]
         if row.claim is not None:
-            self._take_over(connection, row, state, now)
+            self._take_over(connection, row, now)
             return None
         if can.holds_one and sharing.postpone(connection, row, now):
             return None
@@ -216,7 +214,6 @@ class WorkStore:
             connection.execute(update(_postings).where(_t.id == row.id).values(due=None))
             return None
         sends = step in (Step.PUBLISH, Step.UPDATE)
-        self._claims += 1
         return Work(
             posting=Posting(row.id, row.case_id, self._target(connection, row.target_row)),
             channel=row.channel,
@@ -238,67 +235,19 @@ class WorkStore:
             return Step.UPDATE
         return Step.OBSERVE if can.can_observe else None
 
-    def _take_over(self, connection: Connection, row: Any, state: State, now: float) -> None:
+    def _take_over(self, connection: Connection, row: Any, now: float) -> None:
         """The worker that held this posting is gone: nobody knows what came of its step."""
         lost = OutcomeUnknown("the worker stopped during this step")
         step = Step(row.doing)
         sent = self._sent(connection, row) if step in (Step.PUBLISH, Step.UPDATE) and row.doing_content else None
         done = Done(step, sent, row.doing_content, row.doing_ending, lost, row.doing_since)
-        can = self._adapters[row.adapter]
-        then = after(state, done, can, self._timing, now, self._random.random())
-        if done.step in (Step.OBSERVE, Step.FIND, Step.RETRACT):
-            then = replace(then, due=now)  # looking and taking away again harms nobody
-        RESULT.run(connection, [result_row(row.id, then, can, row.doing_since, Proof.of(row))])
-        JOURNAL.run(connection, [journal_row(row.id, now, done, state.revision, 0.0)])
+        self._recorder.lose(connection, row, done, now)
 
     def _sent(self, connection: Connection, row: Any) -> Content:
         """Give what a lost worker was sending: its photo and its lease may be out there."""
         content = self._content(connection, row.doing_content)
         until = datetime.fromtimestamp(self._until(row.doing_content, row.doing_since), UTC)
         return replace(content, valid_until=until if self._adapters[row.adapter].leased else None)
-
-    def _record(self, connection: Connection, finished: Sequence[Finished], now: float) -> None:
-        """Write what came of steps. Desires may have changed meanwhile, so the rows are read again."""
-        ids = {name for one in finished for name in (one.work.posting.id, *one.work.neighbours)}
-        rows = {row.id: row for row in connection.execute(_SAME, {"ids": list(ids)})}
-        results, journal, notices = [], [], []
-        for one in finished:
-            row, work = rows[one.work.posting.id], one.work
-            state = state_of(row)
-            done = sharing.recognised(state, work, one.done)
-            journal.append(journal_row(row.id, now, done, work.state.revision, one.seconds))
-            if row.claim != work.claim:
-                self._fenced(connection, row, done, now)
-                continue
-            can = self._adapters[row.adapter]
-            then = after(state, done, can, self._timing, now, self._random.random())
-            applied_at = row.applied_at if done.step is Step.OBSERVE else work.since or now
-            result = result_row(row.id, then, can, applied_at, Proof.of(row).after(done, work.state, now))
-            results += [result, *sharing.others_after(work, done, rows, can, self._timing, now)]
-            if isinstance(done.result, TransientError) and then.due and result["p_priority"] == NORMAL:
-                self._spare_target(connection, row, then.due)
-            if self._tell and (what := what_to_tell(work, done, then)):
-                notices.append({"what": what, "body": to_json(notice_of(work, done, then.state, now))})
-        JOURNAL.run(connection, journal)
-        NOTICE.run(connection, notices)
-        RESULT.run(connection, results)
-
-    def _fenced(self, connection: Connection, row: Any, done: Done, now: float) -> None:
-        """A step outlived its lease and someone else went on: what it did must be looked at, not forgotten."""
-        state, can = state_of(row), self._adapters[row.adapter]
-        values = fenced(state, done, can)
-        if values:
-            due = case((_t.claim.is_(None), now), else_=_t.due)
-            connection.execute(update(_postings).where(_t.id == row.id).values(**values, due=due))
-
-    def _spare_target(self, connection: Connection, row: Any, until: float) -> None:
-        """A target that fails is not asked again by others that wait to be shown there, who come before it next time.
-
-        Endings, renewals and looks try for themselves: whatever fails there, what is shown must not end by itself.
-        """
-        others = and_(_t.target_row == row.target_row, _t.claim.is_(None), _t.due < until, _t.priority == NORMAL)
-        sooner = until - AHEAD / (1.0 + _t.attempts)
-        connection.execute(update(_postings).where(others, _t.id != row.id).values(due=sooner))
 
     def _equip(self, connection: Connection, work: Work, now: float, sendable: dict[str, Content]) -> Work:
         """Give a claimed step what it sends or looks for; what many send alike is made once a turn."""
@@ -308,14 +257,14 @@ class WorkStore:
             return self._sendable(connection, name, can, now, sendable)
 
         if work.step in (Step.PUBLISH, Step.UPDATE):
-            work = replace(work, content=to_send(work.content_id), posting=self._in_doubt(connection, work))
+            work = work._replace(content=to_send(work.content_id), posting=self._in_doubt(connection, work))
         if can.holds_one:
             work = sharing.share(connection, work, lambda name: self._target(connection, name), to_send)
         if not work.content_id or work.content:
             return work
         content = self._content(connection, work.content_id)
         sought = replace(work.posting, attempted=content, attempted_at=datetime.fromtimestamp(work.since, UTC))
-        return replace(work, content=content, posting=sought)
+        return work._replace(content=content, posting=sought)
 
     def _sendable(
         self, connection: Connection, name: str, can: Capabilities, now: float, made: dict[str, Content]
@@ -370,7 +319,7 @@ class WorkStore:
 def _in_traces(connection: Connection, work: Sequence[Work]) -> list[Work]:
     """Put steps into the traces of the events that caused them, however long ago that was."""
     traces = cases.traces(connection, {one.posting.case for one in work})
-    return [replace(one, posting=replace(one.posting, trace=traces.get(one.posting.case))) for one in work]
+    return [one._replace(posting=replace(one.posting, trace=traces.get(one.posting.case))) for one in work]
 
 
 def _waiting(adapters: int) -> Prepared:

@@ -62,6 +62,7 @@ class Bench:
         tracer: Tracer = UNTRACED,
         *,
         at_a_time: int = AT_A_TIME,
+        random: Random | None = None,
     ) -> None:
         self.database = database
         self.now = NOW.timestamp()
@@ -86,7 +87,7 @@ class Bench:
             Timing(),
             worker="bench",
             tell=True,
-            random=Random(1),
+            random=random or Random(1),
             traced=tracer is not UNTRACED,
         )
 

@@ -84,7 +84,7 @@ class World:
     def wish(self, name: str, revision: int, *, photo: bool, anew: bool = False) -> None:
         """Say what should be there; ``anew`` when the case was opened again: what was told of its end is over."""
         if anew and self.state.applied_ending:
-            self.state = replace(self.state, carried=False)
+            self.state = self.state._replace(carried=False)
             flying = self._flight.done if self._flight else None
             self.may_have_come &= flying is not None and flying.step is not Step.OBSERVE and not flying.ending
         self._desire(Desired.SHOWN, self._keep(name, revision, photo=photo), revision, ending=False)
@@ -102,7 +102,7 @@ class World:
         if self.can.kind is Kind.MESSAGE or (self.can.kind is Kind.POST and not withdrawn):
             content = self._keep(name, revision, photo=False)
         if withdrawn and self.can.kind is Kind.POST:
-            self.state = replace(self.state, carried=False)
+            self.state = self.state._replace(carried=False)
         self._desire(Desired.SHOWN if content else Desired.GONE, content, revision, ending=content is not None)
         self._look_now(settled=untouched)
 
@@ -114,8 +114,7 @@ class World:
             self._look_now(settled=untouched)
 
     def _desire(self, desired: Desired, content: Content | None, revision: int, *, ending: bool) -> None:
-        self.state = replace(
-            self.state,
+        self.state = self.state._replace(
             desired=desired,
             content=content.text if content else "",
             photo=content.photo.digest if content and content.photo else "",
@@ -213,7 +212,7 @@ class World:
         error = _ERRORS.get(fault)
         content = None if killed else done.content
         took = LEASE if killed else 3.0 if fault is Fault.SLOW else 0.1
-        return Flight(replace(done, content=content, result=error or result), self.now + took, killed)
+        return Flight(done._replace(content=content, result=error or result), self.now + took, killed)
 
     def _effect(self, done: Done) -> Callable[[], Receipt | Observation | AdapterError | None]:
         """Give what a request does when it arrives, and the answer to it."""

@@ -141,12 +141,11 @@ def test_steps_that_succeed_close_every_gap() -> None:
             assert steps <= 3, (start, can)
             match step:
                 case Step.RETRACT:
-                    state = replace(state, applied=Applied.GONE, applied_content="", stale=False)
+                    state = state._replace(applied=Applied.GONE, applied_content="", stale=False)
                 case Step.FIND:
-                    state = replace(state, applied=Applied.SHOWN, carried=True, stale=False)
+                    state = state._replace(applied=Applied.SHOWN, carried=True, stale=False)
                 case _:
-                    state = replace(
-                        state,
+                    state = state._replace(
                         applied=Applied.SHOWN,
                         applied_content=state.content,
                         applied_photo=state.photo,
@@ -185,7 +184,7 @@ def test_the_real_channels_know_what_to_do_when_nobody_knows() -> None:
     assert (next_step(wanted, PAGE), next_step(gone, PAGE)) == (Step.FIND, Step.FIND)
     assert (next_step(wanted, MAIL), next_step(gone, MAIL)) == (Step.PUBLISH, None)
     assert (next_step(wanted, OUTBOX), next_step(gone, OUTBOX)) == (Step.PUBLISH, None)
-    follow_up = replace(wanted, handle={"message_id": "<1@x>"})
+    follow_up = wanted._replace(handle={"message_id": "<1@x>"})
     assert next_step(follow_up, MAIL) is Step.UPDATE
 
 
@@ -193,16 +192,16 @@ def test_a_photo_that_cannot_be_edited_out_costs_the_post() -> None:
     """R15: at the end a post with a photo is taken away, then the outcome is posted as text."""
     state = State(Desired.SHOWN, "end", ending=True, carried=True, applied=Applied.SHOWN, applied_content="r1")
     assert next_step(state, PAGE) is Step.UPDATE
-    pictured = replace(state, applied_photo="p")
+    pictured = state._replace(applied_photo="p")
     assert next_step(pictured, PAGE) is Step.RETRACT
-    assert next_step(replace(pictured, applied=Applied.GONE, applied_content=""), PAGE) is Step.PUBLISH
+    assert next_step(pictured._replace(applied=Applied.GONE, applied_content=""), PAGE) is Step.PUBLISH
 
 
 def test_a_post_that_told_the_end_is_not_edited_back_into_an_alert() -> None:
     """A re-opened case gets a new post: nobody would see an edit of the old one. A mail thread just goes on."""
     state = State(Desired.SHOWN, "r3", applied=Applied.SHOWN, applied_content="end", applied_ending=True)
     assert next_step(state, PAGE) is Step.RETRACT
-    assert next_step(replace(state, handle={"message_id": "<1@x>"}), MAIL) is Step.UPDATE
+    assert next_step(state._replace(handle={"message_id": "<1@x>"}), MAIL) is Step.UPDATE
 
 
 def test_endings_and_retractions_are_urgent_and_nothing_else_is() -> None:

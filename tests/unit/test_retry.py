@@ -65,7 +65,7 @@ def states() -> Iterator[State]:
     parts = product(desires, Applied, ("r1", ""), (False, True), (False, True), (0, 2), (0, 3, 9))
     for (desired, name, ending), applied, there, carried, stale, blind, looks in parts:
         state = State(desired, name, 1, ending=ending, applied=applied, applied_content=there, carried=carried)
-        yield replace(state, stale=stale, blind=blind, looks=looks, attempts=looks)
+        yield state._replace(stale=stale, blind=blind, looks=looks, attempts=looks)
 
 
 RAN = [
@@ -130,8 +130,8 @@ def test_a_refusal_of_an_old_text_does_not_settle_the_new_one() -> None:
 
 def test_an_old_text_that_cannot_be_replaced_is_taken_away() -> None:
     """A correction that is refused for good takes the outdated text down, also where the first answer was lost."""
-    corrected = replace(SHOWN, content="r2")
-    for state in (corrected, replace(corrected, applied=Applied.UNKNOWN)):
+    corrected = SHOWN._replace(content="r2")
+    for state in (corrected, corrected._replace(applied=Applied.UNKNOWN)):
         step = Step.UPDATE if state.applied is Applied.SHOWN else Step.PUBLISH
         outcome = then(state, done(step, PERMANENT, "r2"), BOARD)
         assert (outcome.state.stale, outcome.due) == (True, NOW)
@@ -167,7 +167,7 @@ def test_looking_finds_adopts_or_gives_up_in_time() -> None:
         dues.append((outcome.due or 0) - NOW)
     assert dues == [8, 23, 60, 60]
     assert (state.applied, state.looks) == (Applied.NONE, 0)
-    found = then(replace(state, applied=Applied.UNKNOWN), done(Step.FIND, RECEIPT, since=NOW), PAGE)
+    found = then(state._replace(applied=Applied.UNKNOWN), done(Step.FIND, RECEIPT, since=NOW), PAGE)
     assert (found.state.applied, found.state.applied_content, found.due) == (Applied.SHOWN, "r1", None)
     assert found.state.carried
 
@@ -185,7 +185,7 @@ def test_hurried_looks_do_not_shorten_the_wait() -> None:
 
 def test_looking_ends_though_the_clock_that_told_when_was_hours_ahead() -> None:
     """A worker two hours ahead died while it posted: the others look four times, and do not wait two hours to post."""
-    state = replace(SHOWN, applied=Applied.UNKNOWN, blind=1)
+    state = SHOWN._replace(applied=Applied.UNKNOWN, blind=1)
     for _ in TIMING.looks:
         assert state.applied is Applied.UNKNOWN
         state = then(state, done(Step.FIND, None, since=NOW + 7200), PAGE).state
@@ -209,7 +209,7 @@ def test_after_two_lost_answers_a_person_must_look(can: Capabilities) -> None:
     assert BLIND_LIMIT == 2
     state = State(Desired.SHOWN, "r1")
     for _ in range(BLIND_LIMIT):
-        outcome = then(replace(state, applied=Applied.NONE, looks=0), done(Step.PUBLISH, UNKNOWN), can)
+        outcome = then(state._replace(applied=Applied.NONE, looks=0), done(Step.PUBLISH, UNKNOWN), can)
         state = outcome.state
     if can is PAGE:
         for _ in range(len(TIMING.looks) + len(TIMING.late_looks)):
@@ -220,18 +220,18 @@ def test_after_two_lost_answers_a_person_must_look(can: Capabilities) -> None:
 
 def test_a_board_is_read_back_soon_then_now_and_then() -> None:
     """After a change at 5 s and 60 s, then every five minutes; dark it is looked at until all leases must be over."""
-    state, can = replace(SHOWN, shown_until=NOW + 10_000), replace(BOARD, leased=False)
+    state, can = SHOWN._replace(shown_until=NOW + 10_000), replace(BOARD, leased=False)
     waits = []
     for _ in range(4):
         outcome = then(state, done(Step.OBSERVE, Observation(True, 1, "r1")), can)
         waits.append((outcome.due or 0) - NOW)
         state = outcome.state
     assert waits == [60, 300, 300, 300]
-    cleared = then(replace(state, desired=Desired.GONE), done(Step.RETRACT), can)
+    cleared = then(state._replace(desired=Desired.GONE), done(Step.RETRACT), can)
     assert cleared.due == NOW + 5
     dark = State(Desired.GONE, applied=Applied.GONE, looks=2, shown_until=NOW + 1)
     assert then(dark, done(Step.OBSERVE, Observation(False)), BOARD).due == NOW + 300
-    assert then(replace(dark, shown_until=NOW - 1), done(Step.OBSERVE, Observation(False)), BOARD).due is None
+    assert then(dark._replace(shown_until=NOW - 1), done(Step.OBSERVE, Observation(False)), BOARD).due is None
 
 
 def test_hurried_looks_do_not_shorten_the_watch_over_a_dark_board() -> None:
@@ -255,18 +255,18 @@ def test_drift_is_closed_by_the_next_step() -> None:
 def test_a_lease_is_renewed_before_half_of_it_is_over(can: Capabilities) -> None:
     """A board that clears itself is due for renewal halfway, whether it can be read back or not."""
     fresh = then(SHOWN, done(Step.UPDATE, RECEIPT, content=content("r1", NOW + 900)), can).state
-    settled = replace(fresh, looks=9)
+    settled = fresh._replace(looks=9)
     outcome = then(settled, done(Step.UPDATE, RECEIPT, content=content("r1", NOW + 500)), can)
     assert outcome.due is not None
     assert outcome.due <= NOW + 450
     assert not due_for_renewal(fresh, can, TIMING, NOW)
     assert due_for_renewal(fresh, can, TIMING, NOW + 450)
-    assert not due_for_renewal(replace(fresh, applied=Applied.GONE), can, TIMING, NOW + 450)
+    assert not due_for_renewal(fresh._replace(applied=Applied.GONE), can, TIMING, NOW + 450)
 
 
 def test_a_clock_that_was_ahead_does_not_put_off_a_renewal() -> None:
     """A text was sent while the clock was an hour ahead: what is sent now is renewed halfway through what it was given now."""
-    ahead = replace(SHOWN, shown_until=NOW + 3600 + 900)
+    ahead = SHOWN._replace(shown_until=NOW + 3600 + 900)
     outcome = then(ahead, done(Step.UPDATE, RECEIPT, "r2", content=content("r2", NOW + 900)), BOARD)
     assert due_for_renewal(outcome.state, BOARD, TIMING, NOW + 450)
 
@@ -298,14 +298,14 @@ def test_retry_after_is_honoured_unless_something_else_is_wanted() -> None:
     waiting = State(Desired.SHOWN, "r1")
     assert then(waiting, done(Step.PUBLISH, BUSY), BOARD).due == NOW + 120
     assert then(State(Desired.GONE), done(Step.PUBLISH, BUSY), BOARD).due == NOW
-    assert then(replace(SHOWN, desired=Desired.GONE), done(Step.RETRACT, BUSY), BOARD).due == NOW + 60
+    assert then(SHOWN._replace(desired=Desired.GONE), done(Step.RETRACT, BUSY), BOARD).due == NOW + 60
 
 
 def test_endings_are_tried_again_sooner() -> None:
     """After many failures an alert waits up to a minute, a retraction at most fifteen seconds."""
-    tired = replace(SHOWN, attempts=20)
-    alert = then(replace(tired, applied=Applied.NONE), done(Step.PUBLISH, TRANSIENT), BOARD, 0.99).due
-    ending = then(replace(tired, desired=Desired.GONE), done(Step.RETRACT, TRANSIENT), BOARD, 0.99).due
+    tired = SHOWN._replace(attempts=20)
+    alert = then(tired._replace(applied=Applied.NONE), done(Step.PUBLISH, TRANSIENT), BOARD, 0.99).due
+    ending = then(tired._replace(desired=Desired.GONE), done(Step.RETRACT, TRANSIENT), BOARD, 0.99).due
     assert NOW + 30 <= (alert or 0) <= NOW + 60
     assert NOW + 7 <= (ending or 0) <= NOW + 15
 
