@@ -29,6 +29,7 @@ from bridge.store.rows import Finished, Work
 from bridge.store.work import Slots, WorkStore
 
 GAP = 0.01  # seconds from a turn that found nothing to the next one
+GATHER = 0.005  # seconds that a finished step waits at most for others: a turn costs as much as some steps
 POLL = 0.25  # seconds between looks when nobody wakes us: retries come due, another process wrote
 
 STEP_BACK = 5.0  # seconds; a smaller step is what a clock does to stay right
@@ -64,6 +65,7 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._flying: dict[str, Work] = {}
         self._finished: list[Finished] = []
+        self._gathering: asyncio.TimerHandle | None = None  # looks when it runs out
         self._breakers = {name: Breaker() for name in adapters}
         self._latest = 0.0  # the time at the turn before
         self._crowded_at = -math.inf
@@ -120,7 +122,23 @@ class Dispatcher:
         if self._is_crowded():
             self._crowded_at = self._turned
         self._idle = not (turn.work or finished)
-        return turn.more or bool(self._finished)
+        return turn.more or self._has_gathered
+
+    @property
+    def _has_gathered(self) -> bool:
+        """Whether half of what is under way has ended."""
+        return 2 * len(self._finished) >= max(1, len(self._flying))
+
+    def _gather(self) -> None:
+        """Write results down together: at once when there are enough of them, and soon when there are not."""
+        if self._has_gathered:
+            self._wake.set()
+        elif self._gathering is None:
+            self._gathering = asyncio.get_running_loop().call_later(GATHER, self._look)
+
+    def _look(self) -> None:
+        self._gathering = None
+        self._wake.set()
 
     def _is_crowded(self) -> bool:
         flying = Counter(work.posting.target.adapter for work in self._flying.values())
@@ -173,7 +191,7 @@ class Dispatcher:
             tell(span, finished)
         self._note(finished.work, finished)
         self._finished.append(finished)
-        self._wake.set()
+        self._gather()
 
     async def _run(self, work: Work) -> Finished:
         started = time.perf_counter()
