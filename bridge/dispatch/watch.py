@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 
 import aiohttp
 import structlog
@@ -13,9 +14,10 @@ from bridge.core.errors import StoreUnavailable
 from bridge.core.ports import Part
 from bridge.store import alarms, auditing
 from bridge.store.auditing import Audit
-from bridge.store.database import Database
+from bridge.store.database import Connection, Database
 
 MOST_LOGGED = 20  # findings that one audit adds to the log
+BREATH = 0.05  # seconds between two cases of an audit: it takes a tenth of the processor at most
 TIMEOUT = aiohttp.ClientTimeout(total=10)  # seconds
 
 log = structlog.get_logger()
@@ -59,9 +61,17 @@ class Auditor:
             await asyncio.sleep(self._interval)
 
     async def audit(self) -> Audit:
-        """Audit once; log what is new."""
-        now = self._clock()
-        found = await self._database.read(lambda connection: auditing.audit(connection, now, self._max_lifetime))
+        """Audit once, a case at a time, for an alert may come meanwhile; log what is new."""
+        audits = []
+        names = await self._database.read(lambda connection: auditing.cases_that_matter(connection, self._clock()))
+        for name in names:
+            audits.append(await self._database.read(partial(self._audit, name=name)))
+            await asyncio.sleep(BREATH)
+        found = Audit(
+            sum(one.cases for one in audits),
+            sum(one.postings for one in audits),
+            [finding for one in audits for finding in one.findings],
+        )
         new = [one for one in found.findings if one not in self._told]
         for one in new[:MOST_LOGGED]:
             log.error("the audit found a difference", case=one.case, target=one.target, what=one.en)
@@ -69,6 +79,9 @@ class Auditor:
             log.error("the audit found more differences", findings=len(new) - MOST_LOGGED)
         self._told, self.latest = frozenset(found.findings), found
         return found
+
+    def _audit(self, connection: Connection, name: str) -> Audit:
+        return auditing.audit(connection, self._clock(), self._max_lifetime, name)
 
 
 class Heartbeat:

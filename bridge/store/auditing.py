@@ -49,7 +49,7 @@ def audit(connection: Connection, now: float, max_lifetime: timedelta, name: str
     """Audit the cases that matter now, or one."""
     findings: list[Finding] = []
     postings = 0
-    names = [name] if name is not None else _cases(connection, now)
+    names = [name] if name is not None else cases_that_matter(connection, now)
     for one in names:
         found = find_case(connection, one)
         if found is None:
@@ -64,7 +64,7 @@ def audit(connection: Connection, now: float, max_lifetime: timedelta, name: str
     return Audit(len(names), postings, findings)
 
 
-def _cases(connection: Connection, now: float) -> Sequence[str]:
+def cases_that_matter(connection: Connection, now: float) -> Sequence[str]:
     """Name open cases, those that changed of late, and those that may still stand somewhere."""
     shown = select(_p.case_id).where(_ON_A_BOARD)
     matters = or_(_c.standing == Standing.OPEN.value, _c.changed > now - RECENT, _c.id.in_(shown))
