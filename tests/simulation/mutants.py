@@ -75,9 +75,9 @@ MUTANTS = (
     Mutant(
         "a step that was taken over counts as not done",
         ("I4",),
-        "bridge/store/work.py",
-        'lost = OutcomeUnknown("the worker stopped during this step")',
-        'lost = TransientError("the worker stopped during this step")',
+        "bridge/store/recorder.py",
+        "        then = self._after(row, done, now)\n        if done.step in",
+        '        then = self._after(row, done._replace(result=TransientError("lost")), now)\n        if done.step in',
     ),
     Mutant(
         "an ending that comes before its opening is forgotten",
