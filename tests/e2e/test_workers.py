@@ -119,7 +119,7 @@ async def test_the_order_within_a_case_holds(shared: Bench) -> None:
     """Thirty cases opened, corrected and ended in one go, over two intakes and two dispatchers: the end stands."""
     shared.add(boards=3)
     for _ in range(2):
-        await shared.start("intake", "dispatch", ready=False)
+        await shared.start("intake", "dispatch")  # the queue is there
     await shared.start("web")
     cases = [f"case-{number}" for number in range(30)]
     await shared.publish(*(event(case, what) for case in cases for what in ("opened", "updated", "ended")))

@@ -10,8 +10,9 @@ from pamqp.exceptions import PAMQPException
 
 from bridge.core.trace import PARENT, STATE, read_trace
 from bridge.intake.amqp import read_event
-from bridge.intake.broker import UNDECODABLE, failures, one_line, received
+from bridge.intake.broker import UNDECODABLE, failures, one_line
 from bridge.intake.dead_letters import read_letter
+from bridge.intake.delivery import Delivery, Tags
 from bridge.intake.senders import USER_HEADER, check_sender, copy_for
 from bridge.settings import QueueSettings
 from tests.fuzz.harness import promise, target
@@ -81,7 +82,7 @@ def queue(data: bytes) -> None:
         return
     for body in (json.dumps(OPENED).encode(), json.dumps(ALERT).encode(), b"\xff"):
         delivered = aiormq.abc.DeliveredMessage(commands.Basic.Deliver("c", 1, False, "", ""), properties, body, None)  # type: ignore[arg-type]
-        message = received(delivered)
+        message = Delivery(delivered, Tags(None))  # type: ignore[arg-type]
         readable(lambda message=message: check_sender(message, read_event(message).source, TABLE))  # type: ignore[misc]
         copy = copy_for(message, TABLE, without=lambda name: name == "x", extra={"x-bridge-error": one_line(str(data))})
         written = header.ContentHeader(0, len(body), copy.properties).marshal()
