@@ -44,6 +44,7 @@ WORK = (
 _FIRST, _PROOF = len(WORK), len(WORK) - 6  # where a posting's two halves begin, and what was seen of it
 _DESIRES: Mapping[str, Desired] = {one.value: one for one in Desired}
 _APPLIED: Mapping[str, Applied] = {one.value: one for one in Applied}
+_NOWHERE = (None, "{}")  # a handle that says nothing of where a posting is
 MOST_SEEN = 300  # characters that are kept of what stands on a board instead of ours
 
 CLAIM = of_each(
@@ -216,7 +217,8 @@ def alike(row: Any, finished: Finished) -> tuple[Any, ...]:
         return (row.id,)
     came = result if isinstance(result, Observation) else result is None
     asked = (work.step, work.content_id, id(work.content), work.ending, work.since)
-    return row.adapter, row[_PROOF - 1 : -1], not row.handle, work.state[:-1], asked, came
+    known = row.handle not in _NOWHERE
+    return row.adapter, row[_PROOF - 1 : -1], known, work.state[:-1], asked, came
 
 
 def state_in(row: Mapping[str, Any]) -> State:

@@ -101,7 +101,6 @@ class WorkStore:
         self._find_target = find_target  # (digest, how to read the body) -> the target with its secret
         self._timing = timing
         self._worker = worker
-        self._random = random
         self._recorder = Recorder(adapters, timing, tell=tell, random=random)
         self._traced = traced
         self._names = list(adapters)
