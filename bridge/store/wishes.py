@@ -36,12 +36,14 @@ URGENT, NORMAL, LATER = 0, 1, 2  # endings and retractions; publications and upd
 
 # Made once: to put a statement together takes longer than to run it, and every event waits for these.
 _p, _c = schema.postings.c, schema.cases.c
-_EXISTING = select(
+_POSTING = select(
     *(_p.id, _p.desired, _p.content, _p.revision, _p.reason),
     *(_p.applied, _p.applied_photo, _p.carried, _p.claim, _p.held, _p.photo),
     *(_p.applied_content, _p.applied_revision, _p.applied_ending),
-).where(_p.case_id == bindparam("name"))
-_EXISTING_OF = _EXISTING.where(_p.id.in_(bindparam("ids", expanding=True)))
+)
+_EXISTING = _POSTING.where(_p.case_id == bindparam("name"))
+# A posting's name is of one case only. To ask for the case as well would have SQLite look through all that it has.
+_EXISTING_OF = _POSTING.where(_p.id.in_(bindparam("ids", expanding=True)))
 _LOCKED = select(_p.id).where(_p.case_id == bindparam("name")).order_by(_p.id).with_for_update()
 _HELD = select(schema.holds.c.target).where(schema.holds.c.case_id == bindparam("name"))
 _NEXT_PLAN = Prepared(
@@ -80,7 +82,7 @@ _KNOWN_TARGETS = select(schema.targets.c.id).where(schema.targets.c.id.in_(bindp
 
 def existing_postings(connection: Connection, name: str, ids: Sequence[str] | None = None) -> dict[str, Existing]:
     """Load what a plan must know of a case's postings, all or some."""
-    asked = (_EXISTING, {"name": name}) if ids is None else (_EXISTING_OF, {"name": name, "ids": ids})
+    asked = (_EXISTING, {"name": name}) if ids is None else (_EXISTING_OF, {"ids": ids})
     return {row[0]: _existing(row) for row in connection.execute(*asked)}
 
 
