@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
+from functools import cache
 from itertools import product
 from pathlib import Path
 from traceback import walk_tb
@@ -108,18 +109,18 @@ class Templates:
 
     def _text(self, name: str, words: Words) -> str:
         file = f"{name}.txt{SUFFIX}"
-        text = _plain(self._run(file, words))
+        text = _plain(self._run(file, _variables(words)))
         if not text:
             raise InvalidInput(f"templates: {file}: gives an empty message")
         return text
 
     def _html(self, name: str, words: Words) -> str:
         file = f"{name}.html{SUFFIX}"
-        return self._run(file, words).strip() if file in self._sources else ""
+        return self._run(file, _variables(words)).strip() if file in self._sources else ""
 
-    def _run(self, file: str, words: Words) -> str:
+    def _run(self, file: str, variables: Mapping[str, object]) -> str:
         try:
-            return self._sandbox.run(file, _variables(words))
+            return self._sandbox.run(file, variables)
         except _FAULTS as error:
             # Its own message may quote the alert, which belongs in no log (I6).
             raise InvalidInput(f"templates: {file}: {_place(error, file)}{type(error).__name__}") from error
@@ -141,9 +142,9 @@ class Templates:
 
     def _faults_of(self, file: str, phase: Phase) -> Iterator[str]:
         html = file.endswith(f".html{SUFFIX}")
-        for words in _samples(phase):
+        for words, variables in _samples(phase):
             try:
-                message = self._run(file, words)
+                message = self._run(file, variables)
             except InvalidInput as problem:
                 yield f"{problem}: {one_line(str(problem.__cause__))[:200]}"
                 if isinstance(problem.__cause__, TooMuch):
@@ -265,8 +266,13 @@ def built_in_ending(words: Words) -> str:
 _SAMPLE_TAG = "<i>"  # stands in every word, so that a template that does not escape is found out
 
 
-def _samples(phase: Phase) -> Iterator[Words]:
+@cache
+def _samples(phase: Phase) -> list[tuple[Words, Mapping[str, object]]]:
     """Make every combination of what a template can branch on, with all words filled in and with as few as can be."""
+    return [(words, _variables(words)) for words in _combinations(phase)]
+
+
+def _combinations(phase: Phase) -> Iterator[Words]:
     outcomes = [outcome.value for outcome in Outcome] if phase is Phase.ENDED else [""]
     photos = [False] if phase is Phase.ENDED else [False, True]
     for category, outcome, photo, mark in product(Category, outcomes, photos, MARKS.values()):

@@ -201,7 +201,7 @@ class Intake:
         end = start + self._at_a_time
         whole = start == 0 and len(targets) <= end
         some = ordered if whole else replace(ordered, targets=targets[start:end])
-        ids = None if whole else [posting_id(case.id, target) for target in some.targets]
+        ids = None if whole or is_new else [posting_id(case.id, target) for target in some.targets]
         deadline = stamp + self._photo_wait
         photo = photos.want_photo(writing.connection, case, stamp, deadline)
         held = () if is_new else wishes.held_targets(writing.connection, case.id)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -87,10 +89,14 @@ def test_all_commands_are_there() -> None:
 
 
 async def test_from_a_cold_start(alone: Bench) -> None:
-    """The installed program itself tells its version, its help, and with exit code 2 that a word is wrong."""
+    """The program itself, installed or as a module, tells its version, its help, and with exit code 2 a wrong word."""
     assert re.fullmatch(r"\d+\.\d+\.\d+\n", (await alone.run("--version", cold=True)).out)
     assert "dead-letters" in (await alone.run("--help", cold=True)).out
     assert "No such command 'zork'" in (await alone.run("zork", code=2, cold=True)).err
+    module = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bridge", "--version", stdout=asyncio.subprocess.PIPE
+    )
+    assert re.fullmatch(rb"\d+\.\d+\.\d+\n", (await module.communicate())[0])
 
 
 async def test_json_alone(alone: Bench) -> None:
