@@ -211,8 +211,9 @@ class Dispatcher:
 
     async def _perform(self, adapter: Adapter, work: Work) -> Receipt | Observation | None:
         """Ask the adapter for the one step."""
-        if self._clock() > work.lease:
-            raise TransientError("the step came too late: its lease had run out")
+        if self._clock() + adapter.capabilities.timeout > work.lease:
+            # The turn that claimed it waited for others. Nobody may take over what is still being sent.
+            raise TransientError("the step came too late: too little of its lease is left")
         match work.step:
             case Step.PUBLISH:
                 if work.shared.handle is not None:  # the board shows another case already: they go on together

@@ -59,7 +59,9 @@ class Recorder:
         known: dict[tuple[Any, ...], tuple[After, dict[str, Own]]] = {}
         results, journal, notices = Batch(RESULT), Batch(JOURNAL), []
         for one in finished:
-            row, work = rows[one.work.posting.id], one.work
+            row, work = rows.get(one.work.posting.id), one.work
+            if row is None:  # we were cut off for days: others went on, it ended and was erased
+                continue
             done = sharing.recognised(row, work, one.done)
             journal.add(journal_row(now, done, work.state.revision), row.id, (one.seconds,))
             if row.claim != work.claim:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from bridge.core.posting import Applied, Capabilities, Desired, Posting, Receipt
 from bridge.core.retry import Done
 from bridge.store.database import Database
 from bridge.store.rows import fenced
+from bridge.store.work import LEASE_MARGIN, Turn
 from tests.integration.fake_adapters import FakeMail, FakePage, wait_for
 from tests.integration.spine import Spine, page
 from tests.integration.spine_store import database_fixture, masters_fixture, store_url  # noqa: F401
@@ -88,6 +90,29 @@ async def test_a_frozen_edit_is_not_posted_again(database: Database) -> None:
         await spine.ended(outcome="withdrawn")
         await spine.settled()
         assert slow.live("p") == []
+
+
+async def test_a_step_that_could_outlive_its_lease_is_not_begun(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A turn waited long for others' locks: what it claimed could be taken over, and sent again, while it is sent."""
+    async with Spine(database, [page("p")]) as spine:
+        store, waits = spine.start("A").store, [LEASE_MARGIN + 1]
+        turn = store.turn
+
+        async def slow(*asked: Any) -> Turn:
+            given = await turn(*asked)
+            if given.work and waits:
+                spine.clock.now += waits.pop()
+            return given
+
+        monkeypatch.setattr(store, "turn", slow)
+        await spine.opened()
+        await spine.until(lambda: bool(spine.ran), travel=False)
+        assert "too little of its lease is left" in str(spine.ran[0][1].done.result)
+        assert not spine.page.calls
+        await spine.settled()
+        assert len(spine.page.live("p")) == 1
 
 
 async def test_a_claim_of_a_clock_that_was_ahead_does_not_hold_up_the_others(database: Database) -> None:

@@ -119,3 +119,17 @@ async def test_results_that_come_together_are_written_as_if_each_came_alone(data
         assert together[name] == alone[name]
     assert len({row["result"] for row in alone["journal"]}) == 4  # ok, and all three ways to fail
     assert len({row["step"] for row in alone["journal"]}) >= 4
+
+
+async def test_what_came_of_an_erased_posting_holds_up_nobody(database: Database) -> None:
+    """Who was cut off until a case was erased brings its result too late; the others of that turn are written."""
+    bench = Bench(database, TARGETS, random=Even())
+    await bench.accept("opened", "zaak-0", data=alert_data(resource=[]))
+    turn = await bench.turn([], [Slots(name, 30, 30) for name in ADAPTERS])
+    finished = finish(turn, bench, Random(0))
+    gone = finished[0].work.posting.id
+    postings = schema.postings
+    await database.write(lambda connection: connection.execute(delete(postings).where(postings.c.id == gone)).rowcount)
+    await bench.turn(finished, [])
+    written = {row["posting"] for row in await rows(database, "journal", "posting", "at")}
+    assert written == {one.work.posting.id for one in finished} - {gone}
