@@ -11,22 +11,23 @@ from pathlib import Path
 from typing import Literal, Self
 
 from aiosmtplib import SMTP, SMTPException, SMTPResponse, SMTPResponseException, SMTPServerDisconnected
-from aiosmtplib.protocol import SMTPProtocol
 from pydantic import Field, field_validator, model_validator
 
 from bridge.adapters.mime import Mail
 from bridge.adapters.registry import AdapterConfig
+from bridge.adapters.smtp_dialogue import Dialogue
 from bridge.core.errors import AdapterError, InvalidInput, OutcomeUnknown, PermanentError, TransientError
 
 _CLOSING = 421
+_GO_AHEAD = 354
 _TOO_BIG = re.compile(r"552|5\d\d 5\.3\.4\b")
 # Not about this reader: the server closes, wants a login, or will not have our sender (RFC 4954, 6; RFC 3463, 3.2).
 _SHARED_FAULT = re.compile(r"421|530|535|538|[45]\d\d [45]\.1\.[78]\b")
 _CODES = re.compile(r"\d{3}(?: [245]\.\d{1,3}\.\d{1,3}\b)?")
 _QUIT_SECONDS = 5.0
 
-# A command may depend on what the server offers, so it is asked for when the connection is there.
-Command = Callable[[SMTP], Sequence[bytes]]
+# Commands may depend on what the server offers, so they are asked for when the connection is there.
+Commands = Callable[[SMTP], Sequence[bytes]]
 Lost = Callable[[str], AdapterError]
 
 
@@ -72,7 +73,8 @@ class _Line:
     def __init__(self, config: SmtpConfig, tls: ssl.SSLContext | None) -> None:
         self._config = config
         self._tls = tls
-        self._smtp: SMTP | None = None
+        self._smtp: SMTP | None = None  # opens the connection, and knows what the server offers
+        self._dialogue: Dialogue | None = None
         self._hostname: str | None = None
         self._expiry: asyncio.TimerHandle | None = None
         self._rested: float | None = None  # since when it is not in use, by the loop's clock
@@ -83,13 +85,16 @@ class _Line:
 
     async def deliver(self, mail: Mail) -> None:
         """Hand over one mail; raise what a refusal means."""
-        _accepted("MAIL", await self._open(lambda server: _mail_command(mail, server)))
-        self.lost = _mail_lost
-        _accepted("RCPT", await self._ask(b"RCPT", f"TO:<{mail.recipient}>".encode()))
-        _accepted("DATA", await self._ask(b"DATA", expect=3))
-        self._write(mail.data)
+        _accepted("MAIL", await self._open(lambda server: _envelope(mail, server)))
+        self._begun, self.lost = True, _mail_lost
+        _accepted("RCPT", await self._answer())
+        _accepted("DATA", await self._answer(expect=3))
+        self._hand_over(mail.data)
         self.lost = self._verdict_lost
-        _accepted("the mail", await self._verdict())
+        answer = await self._answer()
+        self._begun = False
+        self._mails += 1
+        _accepted("the mail", answer)
 
     async def greet(self) -> None:
         """Ask for nothing but an answer; raise what a refusal means."""
@@ -97,7 +102,7 @@ class _Line:
 
     def rest(self) -> None:
         """Be left in a state from which the next mail can start: in step and connected, or without a connection."""
-        if self._smtp is None or self._out_of_step or not self._smtp.is_connected:
+        if self._dialogue is None or self._out_of_step or not self._dialogue.is_open:
             self.drop()
         elif self._mails >= self._config.mails_per_connection:
             self._leave()
@@ -118,9 +123,11 @@ class _Line:
         if self._expiry is not None:
             self._expiry.cancel()
         try:
-            if self._smtp is not None and self._smtp.is_connected:
+            if self._dialogue is not None and not self._out_of_step:
                 with suppress(OSError, SMTPException):
-                    await self._smtp.quit(timeout=None)
+                    await self._settle(self._dialogue)
+                    self._dialogue.ask(b"QUIT")
+                    await self._dialogue.reply()
         finally:
             self.drop()
 
@@ -138,68 +145,69 @@ class _Line:
     def _leave(self) -> None:
         """Take leave without waiting for the answer."""
         if self._smtp is not None:
-            if self._smtp.protocol is not None:
+            if self._dialogue is not None and not self._dialogue.owed:
                 with suppress(SMTPException):
-                    self._smtp.protocol.write(b"QUIT\r\n")
+                    self._dialogue.hand_over(b"QUIT\r\n")
             self._forget(self._smtp)
 
     def _forget(self, smtp: SMTP) -> None:
         smtp.close()
-        self._smtp = None
+        self._smtp = self._dialogue = None
         self._out_of_step = self._begun = False
 
     @property
-    def _connected(self) -> SMTP:
-        if self._smtp is None:
+    def _connected(self) -> tuple[SMTP, Dialogue]:
+        if self._smtp is None or self._dialogue is None:
             raise SMTPServerDisconnected("Connection lost")
-        return self._smtp
+        return self._smtp, self._dialogue
 
-    @property
-    def _protocol(self) -> SMTPProtocol:
-        protocol = self._connected.protocol
-        if protocol is None:
-            raise SMTPServerDisconnected("Connection lost")
-        return protocol
-
-    async def _open(self, command: Command) -> SMTPResponse:
-        """Ask the first command; a connection that broke or was closed since its last use is replaced, once."""
+    async def _open(self, commands: Commands) -> SMTPResponse:
+        """Ask commands, of which the first is answered here; a connection that ended since its last use is replaced."""
         self._rested, self.lost = None, _way_lost
-        if self._smtp is not None and self._smtp.is_connected:
+        if self._dialogue is not None and self._dialogue.is_open:
             with suppress(OSError, SMTPException):
-                answer = await self._ask_first(command)
+                answer = await self._ask(commands)
                 if answer.code != _CLOSING:
                     return answer
         self.drop()
         await self._connect()
-        return await self._ask_first(command)
+        return await self._ask(commands)
 
-    async def _ask_first(self, command: Command) -> SMTPResponse:
+    async def _ask(self, commands: Commands) -> SMTPResponse:
+        server, dialogue = self._connected
+        asked = commands(server)
+        self._out_of_step = True
+        await self._settle(dialogue)
+        dialogue.ask(*([b"RSET"] if self._begun else []), *asked)
         if self._begun:
-            reset = await self._ask(b"RSET")
+            reset = await self._answer()
             if reset.code >= 400:
                 raise SMTPResponseException(reset.code, reset.message)
             self._begun = False
-        words = command(self._connected)
-        answer = await self._ask(*words)
-        self._begun = words[0] == b"MAIL"
+        return await self._answer()
+
+    async def _settle(self, dialogue: Dialogue) -> None:
+        """Hear the answers to what left together with a command that was refused.
+
+        Who asks for the mail all the same gets its end alone, which goes to nobody (RFC 2920, 3.1).
+        """
+        while dialogue.owed:
+            if (await dialogue.reply()).code == _GO_AHEAD:
+                dialogue.hand_over(b".\r\n")
+
+    async def _answer(self, expect: int = 2) -> SMTPResponse:
+        """Give the answer to the next command that was asked, whose first digit is ``expect``, 4 or 5."""
+        self._out_of_step = True
+        answer = await self._connected[1].reply()
+        if answer.code // 100 not in (expect, 4, 5):
+            raise SMTPResponseException(answer.code, "unexpected answer")
+        self._out_of_step = answer.code == _CLOSING
         return answer
 
-    async def _ask(self, *words: bytes, expect: int = 2) -> SMTPResponse:
-        """Send one command; give its answer, whose first digit is ``expect``, 4 or 5."""
+    def _hand_over(self, data: bytes) -> None:
+        """Send the whole mail, the last dot included; from here on the server may have it."""
         self._out_of_step = True
-        return self._received(await self._protocol.execute_command(*words), expect)
-
-    def _write(self, data: bytes) -> None:
-        """Hand over the whole mail, the last dot included; from here on the server may have it."""
-        self._out_of_step = True
-        self._protocol.write(data)
-
-    async def _verdict(self) -> SMTPResponse:
-        """Wait for the answer to the mail that ``_write`` handed over."""
-        answer = self._received(await self._protocol.read_response(), 2)
-        self._begun = False
-        self._mails += 1
-        return answer
+        self._connected[1].hand_over(data)
 
     def _verdict_lost(self, why: str) -> AdapterError:
         """Say what became of a mail without a verdict: while its end is still in our buffer, surely nothing."""
@@ -207,12 +215,6 @@ class _Line:
         if isinstance(transport, asyncio.WriteTransport) and transport.get_write_buffer_size():
             return TransientError(f"the mail server does not take the whole mail: {why}")
         return OutcomeUnknown(f"the mail was sent, its answer is missing: {why}")
-
-    def _received(self, answer: SMTPResponse, expect: int) -> SMTPResponse:
-        if answer.code // 100 not in (expect, 4, 5):
-            raise SMTPResponseException(answer.code, "unexpected answer")
-        self._out_of_step = answer.code == _CLOSING
-        return answer
 
     async def _connect(self) -> None:
         config = self._config
@@ -233,6 +235,9 @@ class _Line:
         self._hostname = smtp.local_hostname
         if smtp.is_ehlo_or_helo_needed:
             await smtp.ehlo()
+        if not isinstance(smtp.transport, asyncio.Transport):
+            raise SMTPServerDisconnected("Connection lost")
+        self._dialogue = Dialogue(smtp.transport, pipelining=smtp.supports_extension("pipelining"))
         self._out_of_step = False
 
 
@@ -302,15 +307,15 @@ def _mail_lost(why: str) -> AdapterError:
     return TransientError(f"the mail was not sent: {why}")
 
 
-def _mail_command(mail: Mail, server: SMTP) -> Sequence[bytes]:
-    words = [b"MAIL", f"FROM:<{mail.sender}>".encode()]
+def _envelope(mail: Mail, server: SMTP) -> Sequence[bytes]:
+    words = [f"MAIL FROM:<{mail.sender}>"]
     if server.supports_extension("size"):
-        words.append(f"SIZE={mail.size}".encode())
+        words.append(f"SIZE={mail.size}")
     if not mail.recipient.isascii():
         if not server.supports_extension("smtputf8"):
             raise PermanentError("the mail server does not take addresses with letters outside ASCII (SMTPUTF8)")
-        words.append(b"SMTPUTF8")
-    return words
+        words.append("SMTPUTF8")
+    return " ".join(words).encode(), f"RCPT TO:<{mail.recipient}>".encode(), b"DATA"
 
 
 def _accepted(what: str, answer: SMTPResponse) -> None:
