@@ -127,9 +127,10 @@ class Recorder:
             return
         if priority_of(then.state, self._adapters[row.adapter]) != NORMAL:
             return
-        others = and_(_t.target_row == row.target_row, _t.claim.is_(None), _t.due < then.due, _t.priority == NORMAL)
+        there = and_(_t.target == row.target, _t.target_row == row.target_row, _t.id != row.id)
+        others = and_(there, _t.claim.is_(None), _t.due < then.due, _t.priority == NORMAL)
         sooner = then.due - AHEAD / (1.0 + _t.attempts)
-        connection.execute(update(_postings).where(others, _t.id != row.id).values(due=sooner))
+        connection.execute(update(_postings).where(others).values(due=sooner))
 
 
 @cache

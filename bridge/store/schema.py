@@ -153,7 +153,8 @@ Index(
     sqlite_where=_is_due,
     postgresql_where=_is_due,
 )
-Index("ix_postings_target_row", postings.c.target_row, sqlite_where=_is_due, postgresql_where=_is_due)
+# By its name, not its digest: digests lie anywhere, and thousands of them would have as many pages written.
+Index("ix_postings_target", postings.c.target, sqlite_where=_is_due, postgresql_where=_is_due)
 Index("ix_postings_case_id_target", postings.c.case_id, postings.c.target)
 # What is on a board, or is to be, or was and has not been seen to be gone.
 ON_A_BOARD = text(
