@@ -86,7 +86,7 @@ class Dialogue(asyncio.Protocol):
 
     def _hear(self, line: bytes) -> None:
         self._said.append(line)
-        if not line[:3].isdigit() or len(line) < 3:  # noqa: PLR2004 - the digits of a code
+        if not line[:3].isdigit() or len(line) < 3:
             self._understand(SMTPResponse(MALFORMED, "what is no reply: " + line.decode(errors="replace").strip()))
         elif line[3:4] != b"-":
             text = b"\n".join(part[4:].strip() for part in self._said).decode(errors="replace")

@@ -165,13 +165,13 @@ class Judge:
         self._meant = index.meant(alert)
         reason = Reason.AREA if has_place(alert) else Reason.NO_AREA
         self._elsewhere = Decision(allowed=False, reason=reason)
-        self._alike: dict[object, tuple[Decision, Info | None]] = {}
+        self._alike: dict[object, tuple[Decision, Info | None, bool]] = {}
         self._area = kinds_of([alert.area])
         self._decided: dict[Facts, Decision] = {}
 
     def about(self, target: Target) -> tuple[Decision, Info | None]:
         """Say whether the alert goes to ``target``, why, and in which text."""
-        decision, info = self._by_rules(target)
+        decision, info, _ = self._by_rules(target)
         if not decision.allowed:
             return decision, None
         if target.id not in self._meant:
@@ -180,14 +180,20 @@ class Judge:
             return Decision(allowed=False, reason=Reason.LANGUAGE, detail=", ".join(target.languages)), None
         return decision, info
 
-    def _by_rules(self, target: Target) -> tuple[Decision, Info | None]:
+    def takes_photo(self, target: Target) -> bool:
+        """Say whether the photo may go there too (R14)."""
+        return self._by_rules(target)[2]
+
+    def _by_rules(self, target: Target) -> tuple[Decision, Info | None, bool]:
         """Judge once what many targets have alike."""
         pictured = target.sign is None or target.sign.photo
         alike = (target.channel, target.adapter, target.owner.kind, target.accepts, target.languages, pictured)
-        if alike not in self._alike:
+        known = self._alike.get(alike)
+        if known is None:
             info = choose(self._alert.info, target.languages)
-            self._alike[alike] = self.with_photo(target, info)[0], info
-        return self._alike[alike]
+            decision, with_photo = self.with_photo(target, info)
+            known = self._alike[alike] = decision, info, with_photo
+        return known
 
     def with_photo(self, target: Target, info: Info | None) -> tuple[Decision, bool]:
         """Judge with the photo; what only the photo forbids goes without it (R14)."""
@@ -242,7 +248,7 @@ class _Desk:
             told = (before.applied_content, before.applied_photo)
             return decision, Wish(name, target, Desired.SHOWN, *told, decision.rule, language=info.language)
         follow_up = touched and before is not None and before.carried and can.kind is Kind.MESSAGE
-        pictured = self._judge.with_photo(target, info)[1] and not follow_up
+        pictured = self._judge.takes_photo(target) and not follow_up
         photo = self._photo.ready if pictured else None
         made = self._content(target, can, info, photo, updated=touched and not again and not heard)
         if isinstance(made, DoesNotFit):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -17,7 +17,7 @@ from bridge.core.case import Case, Registers, Standing, Verdict, fold, settle
 from bridge.core.content import Photo
 from bridge.core.errors import BridgeError, InvalidInput
 from bridge.core.events import Ended, Event, Opened
-from bridge.core.planning import PhotoState, Policy, plan_end, plan_open, plan_removed
+from bridge.core.planning import Existing, PhotoState, Policy, plan_end, plan_open, plan_removed
 from bridge.core.posting import Kind, posting_id
 from bridge.core.target import Target
 from bridge.core.targeting import goes_nowhere
@@ -190,10 +190,12 @@ class Intake:
         trace: Trace | None = None,
         *,
         is_new: bool = False,
+        is_first: bool = False,
     ) -> None:
         """Judge targets from ``start``, boards first, and note how far that has come.
 
         The policy is taken once for what belongs together: a reload may put another in its place at any moment.
+        ``is_first``: nobody has looked at these targets for this case before, so nothing of it stands there.
         """
         stamp = now.timestamp()
         ordered = self._in_order(policy)
@@ -201,11 +203,13 @@ class Intake:
         end = start + self._at_a_time
         whole = start == 0 and len(targets) <= end
         some = ordered if whole else replace(ordered, targets=targets[start:end])
-        ids = None if whole or is_new else [posting_id(case.id, target) for target in some.targets]
         deadline = stamp + self._photo_wait
         photo = photos.want_photo(writing.connection, case, stamp, deadline)
         held = () if is_new else wishes.held_targets(writing.connection, case.id)
-        existing = {} if is_new else wishes.existing_postings(writing.connection, case.id, ids)
+        existing: Mapping[str, Existing] = {}
+        if not (is_new or is_first):
+            ids = None if whole else [posting_id(case.id, target) for target in some.targets]
+            existing = wishes.existing_postings(writing.connection, case.id, ids)
         plan = plan_open(case, some, existing, photo, held)
         wishes.apply_wishes(writing, case, plan, policy.adapters, stamp, deadline)
         # What is left when all are judged is to look for what stands at targets that are not listed any more.
@@ -234,7 +238,7 @@ class Intake:
 
     async def _plan_more(self, name: str) -> None:
         policy = self._policy()
-        start = await self._database.read(partial(wishes.planned_so_far, name=name, policy=policy.digest))
+        start, _ = await self._database.read(partial(wishes.progress, name=name, policy=policy.digest))
         if start is None or start < len(policy.targets):
             await self._write(partial(self._plan_next, name=name))
             return
@@ -243,7 +247,7 @@ class Intake:
 
     def _plan_next(self, writing: Writing, name: str) -> None:
         case, policy = cases.lock_case(writing.connection, name), self._policy()
-        start = wishes.planned_so_far(writing.connection, name, policy.digest)
+        start, look = wishes.progress(writing.connection, name, policy.digest)
         if start is None:
             return  # another process was here
         if case.standing is not Standing.OPEN:
@@ -251,7 +255,7 @@ class Intake:
         elif start == wishes.RESTORED:
             self._plan_restored(writing, case, policy)
         elif start < len(policy.targets):
-            self._plan(writing, case, policy, self._clock(), start)
+            self._plan(writing, case, policy, self._clock(), start, is_first=start > 0 and look == 1)
 
     def _plan_restored(self, writing: Writing, case: Case, policy: Policy) -> None:
         """A backup was made in the middle of a plan: judge boards, and posts that are there; nobody is mailed anew."""
@@ -274,7 +278,7 @@ class Intake:
     def _plan_end(self, writing: Writing, name: str, gone: set[str]) -> None:
         """Take away what stands at targets that left the list, unless the plan began anew meanwhile."""
         case, policy = cases.lock_case(writing.connection, name), self._policy()
-        start = wishes.planned_so_far(writing.connection, name, policy.digest)
+        start, _ = wishes.progress(writing.connection, name, policy.digest)
         if start is None or start < len(policy.targets):
             return
         if case.standing is Standing.OPEN:

@@ -190,7 +190,9 @@ class _Session:
 
     def _ehlo(self, _: str) -> str:
         self._helo(_)
-        return f"250-sink.example\r\n250-SIZE {_SIZE_LIMIT}\r\n250-ENHANCEDSTATUSCODES\r\n250-PIPELINING\r\n250 SMTPUTF8"
+        return (
+            f"250-sink.example\r\n250-SIZE {_SIZE_LIMIT}\r\n250-ENHANCEDSTATUSCODES\r\n250-PIPELINING\r\n250 SMTPUTF8"
+        )
 
     def _helo(self, _: str) -> str:
         self._greeted = True

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from secrets import token_hex
 from typing import Any, TypeVar, cast
 
 import asyncpg  # type: ignore[import-untyped]
-from sqlalchemy import Connection, CursorResult, Engine, Table, create_engine, event, func, select
+from sqlalchemy import Connection, CursorResult, Table, create_engine, event, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
@@ -160,13 +161,15 @@ class _Sqlite:
         event.listen(self._engine, "connect", _prepare_sqlite)
         event.listen(self._engine, "begin", _begin_sqlite)
         self._together = Together(self._write)  # for each change waits for the disk
+        self._own = threading.local()  # each thread's connection: a pool would be asked for it time and again
+        self._connections: list[Connection] = []
         self._writer = ThreadPoolExecutor(1, "store-writer")
         self._readers = ThreadPoolExecutor(2, "store-reader")
 
     async def run(self, function: Callable[[Connection], T], *, reads: bool) -> T:
         pool = self._readers if reads else self._writer
         # A transaction that has begun is carried to its end, whoever stops waiting for it.
-        return await asyncio.get_running_loop().run_in_executor(pool, _in_transaction, self._engine, function, reads)
+        return await asyncio.get_running_loop().run_in_executor(pool, self._in_transaction, function, reads)
 
     async def together(self, change: Callable[[Connection], T]) -> T:
         """Write; what comes while others are being written shares a commit."""
@@ -178,17 +181,23 @@ class _Sqlite:
     async def close(self) -> None:
         await asyncio.to_thread(self._stop)
 
+    def _in_transaction(self, function: Callable[[Connection], T], reads: bool) -> T:
+        connection: Connection = getattr(self._own, "connection", None) or self._connect(reads)
+        with connection.begin():
+            return function(connection)
+
+    def _connect(self, reads: bool) -> Connection:
+        connection = self._engine.connect().execution_options(bridge_reads=reads)
+        self._own.connection = connection
+        self._connections.append(connection)
+        return connection
+
     def _stop(self) -> None:
         self._writer.shutdown()
         self._readers.shutdown()
+        for connection in self._connections:
+            connection.close()
         self._engine.dispose()
-
-
-def _in_transaction(engine: Engine, function: Callable[[Connection], T], reads: bool) -> T:
-    with engine.connect() as connection:
-        connection.execution_options(bridge_reads=reads)
-        with connection.begin():
-            return function(connection)
 
 
 class _Postgresql:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Connection,
@@ -52,6 +52,7 @@ _NEXT_PLAN = Prepared(
     .values(plan=_c.plan + bindparam("p_first"), planned=bindparam("p_planned"), policy=bindparam("p_policy"))
     .returning(_c.plan)
 )
+_PROGRESS = select(_c.planned, _c.policy, _c.plan).where(_c.id == bindparam("name"))
 _UNFINISHED = select(_c.id).where(_c.planned.is_not(None)).limit(100)
 _DECISION = ("case_id", "plan", "revision", "target", "channel", "allowed", "reason", "rule", "detail", "words", "at")
 _DECIDED = Prepared(schema.decisions.insert().values({name: bindparam(name) for name in _DECISION}))
@@ -323,14 +324,21 @@ def unfinished_plans(connection: Connection) -> Sequence[str]:
     return connection.scalars(_UNFINISHED).all()
 
 
-def planned_so_far(connection: Connection, name: str, policy: str) -> int | None:
-    """Tell how many targets of a case have been judged by a policy (its digest); ``None``: all of them.
+class Progress(NamedTuple):
+    """How far a plan has come. ``judged``: so many targets; ``None``: all of them. ``look``: its number, from one."""
+
+    judged: int | None
+    look: int
+
+
+def progress(connection: Connection, name: str, policy: str) -> Progress:
+    """Tell how far a case's plan has come by a policy (its digest).
 
     What another policy judged counts for nothing: its targets stood in another order.
     """
-    row = connection.execute(select(_c.planned, _c.policy).where(_c.id == name)).one()
+    row = connection.execute(_PROGRESS, {"name": name}).one()
     known = row.planned is None or row.planned == RESTORED or row.policy == policy
-    return row.planned if known else 0
+    return Progress(row.planned if known else 0, row.plan)
 
 
 def shown_postings(connection: Connection, name: str) -> list[tuple[str, str, str]]:
