@@ -211,7 +211,8 @@ READER = Posting(
     ),
 )
 GOOD = b"220 hi\n250-mx\n250-SIZE 1000000\n250 SMTPUTF8\n250 ok\n250 ok\n354 go\n250 2.0.0 kept\n"
-_COMMANDS = (b"EHLO ", b"HELO ", b"MAIL FROM:<", b"RCPT TO:<", b"DATA", b"RSET", b"QUIT", b"NOOP")
+TOGETHER = GOOD.replace(b"250 SMTPUTF8", b"250-PIPELINING\n250 SMTPUTF8")
+_COMMANDS = (b"EHLO ", b"HELO ", b"MAIL FROM:<", b"RCPT TO:<", b"DATA", b".\r\n", b"RSET", b"QUIT", b"NOOP")
 
 
 @target(
@@ -222,6 +223,8 @@ _COMMANDS = (b"EHLO ", b"HELO ", b"MAIL FROM:<", b"RCPT TO:<", b"DATA", b"RSET",
         b"220 hi\n502 no\n250 helo\n550 5.1.8 go\n250 ok\n",
         b"220-" + b"x" * 5_000 + b"\n",
         GOOD.replace(b"354 go", b"250 go\n354 go"),
+        TOGETHER,
+        TOGETHER.replace(b"250 ok\n354 go", b"550 5.1.1 no\n354 go"),
     ],
     most=4_000,
 )
