@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.bench import WARM, Bench, open_bench
+from tests.e2e.forked import Forge
+from tests.e2e.process import Running
 from tests.integration.conftest import amqp_url, postgres_url
 
 __all__ = ["amqp_url", "postgres_url"]
@@ -17,8 +19,10 @@ Figures = Callable[..., None]
 
 @pytest.fixture(scope="session", autouse=True)
 def _warm() -> Iterator[None]:
-    """Let nothing run after the last test."""
+    """Save commands and bridges some of their start-up time; let nothing run after the last test."""
+    Running.forge = Forge()
     yield
+    Running.forge.stop()
     WARM.stop()
 
 

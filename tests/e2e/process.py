@@ -15,6 +15,8 @@ from typing import Any
 
 import aiohttp
 
+from tests.e2e.forked import Forge, Forked
+
 PROGRAM = Path(sys.executable).with_name("burgernet-bridge")
 PATIENCE = 20.0  # seconds that a condition may take on a busy machine
 LOOK = 0.02  # seconds between two looks
@@ -72,9 +74,11 @@ async def command(
 
 
 class Running:
-    """A bridge that runs as a service. Its log goes to a file, as JSON lines."""
+    """A bridge that runs as a service. Its log goes to a file, as JSON lines. ``forge``: who makes it, if anybody."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+    forge: Forge | None = None
+
+    def __init__(self, process: asyncio.subprocess.Process | Forked, log: Path) -> None:
         self.began = time.monotonic()
         self.process = process
         self.log = log
@@ -85,6 +89,8 @@ class Running:
         cls, folder: Path, environment: Mapping[str, str], log: Path, *words: str, before: Sequence[str] = ()
     ) -> Running:
         """Start ``burgernet-bridge run``, with ``before`` in front: what puts it in a network of its own, say."""
+        if cls.forge and not before:
+            return cls(await cls.forge.start(("run", *words), folder, environment, log), log)
         with log.open("wb") as file:
             process = await asyncio.create_subprocess_exec(
                 *before, str(PROGRAM), "run", *words, cwd=folder, env=dict(environment), stdout=file, stderr=file

@@ -23,6 +23,7 @@ START = 10.0  # seconds that a start may take on a busy machine; two are usual
 async def test_it_starts(bench: Bench, figures: Figures) -> None:
     """From nothing to ready takes a few seconds; health, readiness and figures are there."""
     bench.add(boards=1)
+    bench.before = ("env",)  # from the very start of the program
     bridge = await bench.start(ready=False)
     seconds = await bridge.ready()
     assert seconds < START
