@@ -85,6 +85,20 @@ async def test_a_correction_begins_the_plan_anew(database: Database) -> None:
     assert {(one["applied"], one["revision"]) for one in meant.values()} == {("shown", 2)}
 
 
+async def test_a_correction_that_forbids_reaches_every_piece(database: Database) -> None:
+    """What is lit is taken away wherever its target stands in the list, when a correction may not be shown there (R1)."""
+    boards = tuple(target(f"bord-{number}") for number in range(5))
+    bench = Bench(database, (*boards, ANS), at_a_time=2)
+    await bench.accept("opened")
+    await bench.plan()
+    await bench.work()
+    assert {(await bench.stand())[board.id] for board in boards} == {("shown", "shown")}
+    await bench.accept("updated", data=alert_data(category="street_robbery"))
+    await bench.plan()
+    await bench.work()
+    assert {(await bench.stand())[board.id] for board in boards} == {("refused", "gone")}
+
+
 async def test_another_process_goes_on(database: Database) -> None:
     """A plan that a killed process left is finished by the next one; and two side by side judge nothing twice."""
     await few(database).accept("opened")

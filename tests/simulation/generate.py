@@ -34,6 +34,7 @@ ACTS = [
 SIGNS = 0.35  # the share of days with signs that hold one message
 CROWDING = [MISSING, MISSING, "missing_person", "missing_child", "amber_alert"]
 RELOADS = 0.15  # the share of days on which rules change
+PIECES = 0.25  # the share of days on which targets are judged a few at a time
 
 # What rules may ask about: words that a day can have, and some that it never has.
 SHIPPED = Path(__file__).parents[2] / "config" / "rules.yaml"
@@ -81,7 +82,13 @@ def generate(seed: int) -> History:
     day = History(
         seed, workers, targets, tuple(messages), broken, tuple(acts), rules, tuple(two for _, two in rewritten)
     )
+    day = replace(day, at_a_time=_at_a_time(Random(f"{seed}/at a time")))
     return _with_signs(day, Random(f"{seed}/signs"))
+
+
+def _at_a_time(random: Random) -> int:
+    """Have some days on which targets are judged a few at a time, as they are where there are very many."""
+    return random.choice([1, 2, 3]) if random.random() < PIECES else 0
 
 
 def _with_signs(day: History, random: Random) -> History:

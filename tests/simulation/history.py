@@ -140,6 +140,7 @@ class History:
     rewritten: tuple[
         tuple[dict[str, Any], ...], ...
     ] = ()  # what an administrator makes of them, for acts called reload
+    at_a_time: int = 0  # targets that one transaction judges; 0: all of them
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -163,12 +164,14 @@ class History:
             tuple(Act(**one) for one in found["acts"]),
             tuple(found.get("rules", ALLOW_ALL)),
             tuple(tuple(one) for one in found.get("rewritten", ())),
+            found.get("at_a_time", 0),
         )
 
     def __str__(self) -> str:
         """Tell the whole history, in the order of time."""
         how = "one bridge, embedded store" if self.workers == 0 else f"{self.workers} bridges on one store"
-        lines = [f"seed {self.seed}: {how}; targets {', '.join(self.targets)}"]
+        few = f", judged {self.at_a_time} at a time" if self.at_a_time else ""
+        lines = [f"seed {self.seed}: {how}; targets {', '.join(self.targets)}{few}"]
         timed = sorted([*self.messages, *self.acts], key=lambda one: one.at)
         ruled = [] if self.rules == ALLOW_ALL else [f"           rule: {json.dumps(one)}" for one in self.rules]
         ruled += [f"           rules {n}: {json.dumps(one)}" for n, one in enumerate(self.rewritten, 1)]

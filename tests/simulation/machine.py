@@ -24,7 +24,7 @@ from bridge.core.target import Target
 from bridge.dispatch.dispatcher import Dispatcher
 from bridge.dispatch.parts import Expiry, PhotoDesk
 from bridge.dispatch.planner import Planner
-from bridge.intake.accept import Intake
+from bridge.intake.accept import AT_A_TIME, Intake
 from bridge.intake.amqp import AmqpIntake
 from bridge.settings import QueueSettings
 from bridge.store import schema
@@ -213,6 +213,7 @@ class Bridge:
             tell=False,
             wake=wake,
             clock=lambda: datetime.fromtimestamp(self.clock(), UTC),
+            at_a_time=self.machine.world.history.at_a_time or AT_A_TIME,
         )
         intake.simulated = self.machine.database
         return intake
@@ -285,9 +286,10 @@ class Bridge:
         async with asyncio.TaskGroup() as parts:
             for part in (dispatcher, amqp, Expiry(intake, 5.0)):
                 parts.create_task(part.run())
-            # Where rules change, one of them judges the open cases anew: the one that leads.
-            if machine.world.history.rewritten and self.name == "bridge0":
+            # One of them finishes plans, and judges the open cases anew where rules change: the one that leads.
+            if (machine.world.history.rewritten or machine.world.history.at_a_time) and self.name == "bridge0":
                 self.planner = Planner(intake, poll=4.0)
+                self.bell.append(self.planner.wake)
                 parts.create_task(self.planner.run())
             if any(message.photo for message in machine.world.history.messages):
                 parts.create_task(photos.run())

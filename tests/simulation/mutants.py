@@ -52,6 +52,13 @@ MUTANTS = (
         '        if after != before and getattr(event.data, "area", None):\n            with self._tracer',
     ),
     Mutant(
+        "a later look at very many targets does not see what stands there",
+        ("I1", "I2", "I3"),
+        "bridge/intake/accept.py",
+        "is_first=start > 0 and look == 1",
+        "is_first=start > 0",
+    ),
+    Mutant(
         "a post of unknown outcome is adopted without looking",
         ("I3",),
         "bridge/core/retry.py",
