@@ -52,7 +52,7 @@ MUTANTS = (
         '        if after != before and getattr(event.data, "area", None):\n            with self._tracer',
     ),
     Mutant(
-        "a later look at very many targets does not see what stands there",
+        "a later look does not see what stands at its targets",
         ("I1", "I2", "I3"),
         "bridge/intake/accept.py",
         "is_first=start > 0 and look == 1",
