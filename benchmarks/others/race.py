@@ -41,6 +41,8 @@ class Round:
         self.who = who
         self._mailbox = mailbox
         self._session = session
+        self._counts: Counter[tuple[str, bool]] = Counter()
+        self._read = 0
         self.cases = 0
 
     async def told(self, what: str = "_told", value: str = "0") -> dict[str, int]:
@@ -53,22 +55,22 @@ class Round:
         await asyncio.gather(*(self.contestant.send(event) for event in events))
 
     def mails(self) -> Counter[tuple[str, bool]]:
-        """Count the mails by case, and whether they tell how it ended."""
-        counts: Counter[tuple[str, bool]] = Counter()
-        for mail in self._mailbox.mails:
-            read = message_from_bytes(mail)
-            subject = str(read["Subject"])
+        """Count the mails by case, and whether they tell how it ended; each is read once."""
+        while self._read < len(self._mailbox.mails):
+            mail = message_from_bytes(self._mailbox.mails[self._read])
+            subject = str(mail["Subject"])
             found = _CASE.search(subject)
-            ended = "In-Reply-To" in read or subject.startswith("Afloop")
-            counts[found[1] if found else "?", ended] += 1
-        return counts
+            ended = "In-Reply-To" in mail or subject.startswith("Afloop")
+            self._counts[found[1] if found else "?", ended] += 1
+            self._read += 1
+        return self._counts
 
     async def settle(self, shown: int, mails: int) -> float:
-        """Wait until so many boards are lit and so many mails are there, or nothing changes any more; seconds."""
+        """Wait until so many boards are lit and so many different mails are there, or nothing changes; seconds."""
         began = changed = time.monotonic()
         before = (-1, -1)
         while time.monotonic() - changed < PATIENCE:
-            now = ((await self.told())["shown"], len(self._mailbox.mails))
+            now = ((await self.told())["shown"], len(self.mails()))  # one that came twice stands for no other
             if now == (shown, mails):
                 return time.monotonic() - began
             if now != before:
