@@ -12,18 +12,16 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
-import threading
 import time
-import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-ROOT = Path(__file__).parents[2]
+from tests.e2e.warm import Kept, live
+
 LIBRARIES = (
     *("aio_pika", "aiohttp.web", "aiosmtplib", "alembic.command", "asyncpg", "email_validator"),
     *("jinja2.sandbox", "PIL.Image", "prometheus_client", "pydantic_settings", "rich.console", "shapely"),
@@ -65,36 +63,16 @@ class Forked:
         return code
 
 
-class Forge:
-    """Makes the copies; the process behind it starts with the first of them."""
+class Forge(Kept):
+    """Makes the copies, which go on when it stops."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[str] | None = None
-        self._lock = threading.Lock()
+        super().__init__("tests.e2e.forked")
 
     async def start(self, words: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path) -> Forked:
         """Start the program with these words; all that it says goes to ``log``."""
         log.write_bytes(b"")  # there from the start
-        request = {"words": words, "folder": str(folder), "environment": dict(environment), "log": str(log)}
-        return Forked(int(await asyncio.to_thread(self._ask, json.dumps(request))), _end_of(log))
-
-    def _ask(self, line: str) -> str:
-        with self._lock:
-            if self._process is None:
-                pipe = subprocess.PIPE
-                words = [sys.executable, "-m", "tests.e2e.forked"]
-                self._process = subprocess.Popen(words, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
-            assert self._process.stdin
-            assert self._process.stdout
-            self._process.stdin.write(f"{line}\n")
-            self._process.stdin.flush()
-            return self._process.stdout.readline()
-
-    def stop(self) -> None:
-        """End the process that makes copies; those that it made go on."""
-        if self._process is not None:
-            self._process.communicate()
-            self._process = None
+        return Forked(int(await self.ask(words, folder, environment, log=str(log))), _end_of(log))
 
 
 def serve() -> None:
@@ -135,23 +113,13 @@ def become(request: Any) -> NoReturn:
     for number, file in enumerate((os.open(os.devnull, os.O_RDONLY), log, log)):
         os.dup2(file, number)
     sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
-    os.chdir(request["folder"])
-    os.environ.clear()
-    os.environ.update(request["environment"])
-    time.tzset()
     random.seed()
-    sys.argv = ["burgernet-bridge", *request["words"]]
-    code: Any = 0
-    try:
-        import_module("bridge.__main__").main()
-    except SystemExit as end:
-        code = end.code
-    except BaseException:  # noqa: BLE001 - as the interpreter does
-        traceback.print_exc()
-        code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code if isinstance(code, int) else int(code is not None))
+    live(request, _load_and_run)
+
+
+def _load_and_run() -> None:
+    time.tzset()
+    import_module("bridge.__main__").main()
 
 
 def _end_of(log: Path) -> Path:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import traceback
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, NoReturn
@@ -22,36 +23,47 @@ ROOT = Path(__file__).parents[2]
 LIMIT = 60  # seconds that a command may take
 
 
-class Warm:
-    """The process that is kept warm; it starts with the first command."""
+class Kept:
+    """A process of a module that is kept: it answers each line with a line, and starts with the first of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str) -> None:
+        self._module = module
         self._process: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
 
-    async def run(self, words: tuple[str, ...], folder: Path, environment: dict[str, str], stdin: bytes) -> Any:
-        """Run one command; give ``code``, ``out`` and ``err``."""
-        request = {"words": words, "folder": str(folder), "environment": environment, "stdin": stdin.decode("latin-1")}
-        return json.loads(await asyncio.to_thread(self._ask, json.dumps(request)))
+    async def ask(self, words: Sequence[str], folder: Path, environment: Mapping[str, str], **more: str) -> str:
+        """Ask for the program with these words; give the answer."""
+        request = {"words": words, "folder": str(folder), "environment": dict(environment), **more}
+        return await asyncio.to_thread(self._ask, json.dumps(request))
 
     def _ask(self, line: str) -> str:
         with self._lock:
             if self._process is None:
                 pipe = subprocess.PIPE
-                words = [sys.executable, "-m", "tests.e2e.warm"]
+                words = [sys.executable, "-m", self._module]
                 self._process = subprocess.Popen(words, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
-            process = self._process
-            assert process.stdin
-            assert process.stdout
-            process.stdin.write(f"{line}\n")
-            process.stdin.flush()
-            return process.stdout.readline()
+            assert self._process.stdin
+            assert self._process.stdout
+            self._process.stdin.write(f"{line}\n")
+            self._process.stdin.flush()
+            return self._process.stdout.readline()
 
     def stop(self) -> None:
         """End the process."""
         if self._process is not None:
             self._process.communicate()
             self._process = None
+
+
+class Warm(Kept):
+    """Runs commands."""
+
+    def __init__(self) -> None:
+        super().__init__("tests.e2e.warm")
+
+    async def run(self, words: tuple[str, ...], folder: Path, environment: dict[str, str], stdin: bytes) -> Any:
+        """Run one command; give ``code``, ``out`` and ``err``."""
+        return json.loads(await self.ask(words, folder, environment, stdin=stdin.decode("latin-1")))
 
 
 def serve() -> None:
@@ -80,13 +92,18 @@ def become(request: Any, streams: tuple[IO[bytes], ...]) -> NoReturn:
     for number, file in enumerate(streams):
         os.dup2(file.fileno(), number)
     sys.stdin = os.fdopen(0, closefd=False)
+    live(request, sys.modules["bridge.cli"].main)
+
+
+def live(request: Any, main: Callable[[], None]) -> NoReturn:
+    """Be the program: in its folder, with its environment and its words, until its exit code."""
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.argv = ["burgernet-bridge", *request["words"]]
     code: Any = 0
     try:
-        sys.modules["bridge.cli"].main()
+        main()
     except SystemExit as end:
         code = end.code
     except BaseException:  # noqa: BLE001 - as the interpreter does
