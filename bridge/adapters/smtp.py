@@ -189,11 +189,16 @@ class _Line:
     async def _settle(self, dialogue: Dialogue) -> None:
         """Hear the answers to what left together with a command that was refused.
 
-        Who asks for the mail all the same gets its end alone, which goes to nobody (RFC 2920, 3.1).
+        Who asks for the mail all the same gets its end alone, which goes to nobody (RFC 2920, 3.1): unless a reader was
+        accepted after his mail was not, and would be sent nothing.
         """
         while dialogue.owed:
-            if (await dialogue.reply()).code == _GO_AHEAD:
+            answer = await dialogue.reply()
+            if answer.code == _GO_AHEAD:
                 dialogue.hand_over(b".\r\n")
+                await dialogue.reply()
+            elif answer.code < 400:
+                raise SMTPResponseException(answer.code, "unexpected answer")
 
     async def _answer(self, expect: int = 2) -> SMTPResponse:
         """Give the answer to the next command that was asked, whose first digit is ``expect``, 4 or 5."""
