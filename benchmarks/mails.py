@@ -1,4 +1,4 @@
-"""How long one case takes to many readers: the bridge's e-mail adapter, and a bare pool of connections.
+"""How long one case takes to many readers: the bridge, a bare pool of connections, and one that keeps what it does.
 
 Postfix's ``smtp-sink`` takes everything and counts it: what arrived, and whether it arrived once, is its word.
 """
@@ -119,9 +119,11 @@ async def _over(arena: Arena, sink: Sink, template: Path, connections: int, coun
     words = (str(sink.port), str(connections), str(template))
     async with arena.bare(readers, "benchmarks.bare_mail", *words) as contender:
         bare = await _mailing(contender, sink, count)
+    async with arena.bare(readers, "benchmarks.durable_mail", *words) as contender:
+        durable = await _mailing(contender, sink, count) | {"who": "durable"}
     async with arena.bridge(readers, adapters={"email": _way(sink.port, connections)}) as contender:
         bridge = await _mailing(contender, sink, count)
-    return {"connections": connections, "mails": count, "rounds": [bare, bridge]}
+    return {"connections": connections, "mails": count, "rounds": [bare, durable, bridge]}
 
 
 async def _mailing(contender: Contender, sink: Sink, count: int) -> dict[str, Any]:
