@@ -129,8 +129,8 @@ def _mails_chart(part: Part) -> str:
     given, aims = [], []
     for way in part["ways"]:
         bare = rate(way, "bare")
-        aim = f"aim {MAILS_AIM:g}×"
-        for who, share, words in (("bare", 1.0, "1×"), ("durable", 1.0, "1×"), ("bridge", MAILS_AIM, aim)):
+        for who in (one["who"] for one in way["rounds"]):
+            share, words = (MAILS_AIM, f"aim {MAILS_AIM:g}×") if who == "bridge" else (1.0, "1×")
             given.append((f"{who}, {way['connections']} connections", rate(way, who), f"{rate(way, who):,.0f}"))
             aims.append((bare * share, words))
     return charts.bars("Mails to smtp-sink: mails/s", given, aims)
