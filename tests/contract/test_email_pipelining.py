@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,14 @@ import pytest
 from bridge.adapters.email import Email
 from bridge.core.errors import OutcomeUnknown, PermanentError, TransientError
 from bridge.simulators.smtp_sink import SmtpSink
-from tests.contract.smtp_peers import make_content, make_posting, open_email
+from tests.contract.smtp_peers import (
+    AiosmtpdPeer,
+    make_certificate,
+    make_content,
+    make_posting,
+    open_email,
+    running,
+)
 
 Serve = Callable[["Visit"], Awaitable[None]]
 
@@ -266,3 +274,34 @@ async def test_many_refused_readers_cost_no_connection() -> None:
     assert refused == readers[::3]
     assert sorted(mail.recipient for mail in sink.messages) == sorted(set(readers) - set(refused))
     assert sink.connections == 1
+
+
+class Together(AiosmtpdPeer):
+    """aiosmtpd, which takes commands that come together, and here says so."""
+
+    async def handle_EHLO(  # noqa: N802
+        self, _: Any, session: Any, __: Any, hostname: str, responses: list[str]
+    ) -> list[str]:
+        """Offer PIPELINING."""
+        session.host_name = hostname
+        return [responses[0], "250-PIPELINING", *responses[1:]]
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+async def test_commands_leave_together_over_tls(tmp_path: Path, security: str) -> None:
+    """What is encrypted is as well asked at once, and mails of many readers go over few connections."""
+    certificate, context = make_certificate(tmp_path)
+    options: dict[str, Any] = {"tls_context": context} if security == "starttls" else {"implicit_tls": context}
+    async with (
+        running(Together(**options)) as peer,
+        open_email(peer.port, security=security, ca_file=certificate, connections=2) as email,
+    ):
+        readers = [f"r{number}@example.nl" for number in range(20)]
+        peer.refusals = dict.fromkeys(readers[::4], "550 5.1.1 no such user")
+        outcomes = await asyncio.gather(
+            *(email.publish(make_posting(reader), make_content()) for reader in readers), return_exceptions=True
+        )
+    refused = [reader for reader, outcome in zip(readers, outcomes, strict=True) if isinstance(outcome, Exception)]
+    assert refused == readers[::4]
+    assert sorted(peer.readers) == sorted(set(readers) - set(refused))
+    assert len(peer.transports) == (4 if security == "starttls" else 2)  # each begins in the clear, and begins anew
